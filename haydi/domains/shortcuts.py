@@ -7,14 +7,109 @@ upwards; the import happens when the door is used, so that importing domains sta
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
+from collections.abc import Callable, Hashable
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from haydi.contexts.base import Context
+    from haydi.domains.domain import Domain
+    from haydi.pipeline import Pipeline
 
 __all__ = ["Shortcuts"]
 
 T = TypeVar("T")
+U = TypeVar("U")
+
+_MISSING = object()
 
 
 class Shortcuts(Generic[T]):
-    """Pipeline methods of a domain (see :class:`haydi.pipeline.Pipeline`)."""
+    """Pipeline methods of a domain: each is the method of the same name on ``self.iterate()``."""
 
     __slots__ = ()
+
+    def iterate(self) -> Pipeline[T, list[T]]:
+        """A pipeline over all elements, in the order of the domain.
+
+        Example:
+            >>> import haydi as hd
+            >>> (hd.Range(2) * hd.Boolean()).iterate().run()
+            [(0, False), (0, True), (1, False), (1, True)]
+        """
+        from haydi.pipeline import Pipeline
+
+        return Pipeline.iterate(cast("Domain[T]", self))
+
+    def generate(self, count: int | None = None, seed: int | str | None = None) -> Pipeline[T, list[T]]:
+        """A pipeline over random elements, drawn with replacement.
+
+        Args:
+            count: Number of elements; None for an endless stream (then end it with ``take`` or ``first``).
+            seed: With a seed the n-th element is the same in each run, on each context. Without one, each run
+                draws a fresh seed, which ``ctx.last_report.seed`` tells.
+
+        Example:
+            >>> import haydi as hd
+            >>> dice = hd.Range(1, 7).generate(1000, seed=5)
+            >>> dice.run() == dice.run() and set(dice.run()) == {1, 2, 3, 4, 5, 6}
+            True
+        """
+        from haydi.pipeline import Pipeline
+
+        return Pipeline.generate(cast("Domain[T]", self), count, seed)
+
+    def take(self, n: int) -> Pipeline[T, list[T]]:
+        """See :meth:`haydi.Pipeline.take`."""
+        return self.iterate().take(n)
+
+    def collect(self) -> Pipeline[T, list[T]]:
+        """See :meth:`haydi.Pipeline.collect`."""
+        return self.iterate().collect()
+
+    def first(self, default: object = None) -> Pipeline[T, Any]:
+        """See :meth:`haydi.Pipeline.first`."""
+        return self.iterate().first(default)
+
+    def reduce(
+        self, fn: Callable[[Any, Any], Any], init: object = _MISSING, associative: bool = True
+    ) -> Pipeline[T, Any]:
+        """See :meth:`haydi.Pipeline.reduce`."""
+        if init is _MISSING:
+            return self.iterate().reduce(fn, associative=associative)
+        return self.iterate().reduce(fn, init, associative)
+
+    def max(self, key: Callable[[T], Any] | None = None, size: int | None = None) -> Pipeline[T, list[T]]:
+        """See :meth:`haydi.Pipeline.max`."""
+        return self.iterate().max(key, size)
+
+    def min(self, key: Callable[[T], Any] | None = None, size: int | None = None) -> Pipeline[T, list[T]]:
+        """See :meth:`haydi.Pipeline.min`."""
+        return self.iterate().min(key, size)
+
+    def count(self) -> Pipeline[T, int]:
+        """See :meth:`haydi.Pipeline.count`."""
+        return self.iterate().count()
+
+    def sum(self) -> Pipeline[T, Any]:
+        """See :meth:`haydi.Pipeline.sum`."""
+        return self.iterate().sum()
+
+    def groups(self, key: Callable[[T], Hashable], limit: int | None = None) -> Pipeline[T, dict[Any, list[T]]]:
+        """See :meth:`haydi.Pipeline.groups`."""
+        return self.iterate().groups(key, limit)
+
+    def groups_counts(
+        self, key: Callable[[T], Hashable], limit: int | None = None
+    ) -> Pipeline[T, dict[Any, list[Any]]]:
+        """See :meth:`haydi.Pipeline.groups_counts`."""
+        return self.iterate().groups_counts(key, limit)
+
+    def frequencies(self, key: Callable[[T], Hashable] | None = None) -> Pipeline[T, dict[Any, int]]:
+        """See :meth:`haydi.Pipeline.frequencies`."""
+        return self.iterate().frequencies(key)
+
+    def run(self, ctx: bool | Context | None = None, timeout: float | timedelta | None = None) -> list[T]:
+        """All elements as a list; see :meth:`haydi.Pipeline.run`."""
+        return self.iterate().run(ctx, timeout)
