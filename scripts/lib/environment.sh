@@ -1,0 +1,108 @@
+# Sourced by the scripts beside it: finds a Python and keeps a virtual environment that fits this checkout.
+#
+# An environment carries a stamp: a hash of the requirements, the extras, the interpreter and the place it was
+# made for. While the stamp fits, the environment is used as it is, without asking pip anything; when it does
+# not, the packages are installed again, and an environment that no longer works at all is made anew. A lock
+# beside it lets several terminals of a fresh checkout start at once. Nothing here writes to stdout, which
+# belongs to the program that is started. Works with the bash 3.2 of macOS.
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
+
+say() { printf 'haydi: %s\n' "$*" >&2; }
+
+# Prints the first interpreter that is new enough and can make environments. Each candidate is run, not only
+# looked up: version managers put names on the PATH that answer with an error.
+find_python() {
+    local name incomplete=""
+    for name in ${HAYDI_PYTHON:+"$HAYDI_PYTHON"} python3.13 python3.12 python3.11 python3 python; do
+        command -v "$name" >/dev/null 2>&1 || continue
+        "$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' </dev/null >/dev/null 2>&1 || continue
+        if "$name" -c 'import ensurepip, venv' </dev/null >/dev/null 2>&1; then
+            command -v "$name"
+            return 0
+        fi
+        incomplete=$name
+    done
+    if [ -n "$incomplete" ]; then
+        say "$incomplete cannot make virtual environments; install its venv module (Debian: python3-venv)."
+    else
+        say "no Python 3.11 or newer found (tried python3.13, python3.12, python3.11, python3, python)." \
+            "Install one, or name it in HAYDI_PYTHON."
+    fi
+    return 1
+}
+
+# fingerprint PYTHON EXTRAS: what an environment made by PYTHON has to have been made from.
+fingerprint() {
+    "$1" - "$root" "$2" <<'PYTHON'
+import hashlib, pathlib, sys
+
+root, extras = sys.argv[1:]
+parts = [root, extras, sys.version]
+parts += [pathlib.Path(root, name).read_text("utf-8") for name in ("pyproject.toml", "setup.py")]
+print(hashlib.sha256("\0".join(parts).encode()).hexdigest())
+PYTHON
+}
+
+# usable DIRECTORY: its interpreter runs and is new enough, and its pip belongs to this place.
+usable() {
+    "$1/bin/python" -c '
+import os, sys
+sys.exit(sys.version_info < (3, 11) or not os.path.samefile(sys.prefix, sys.argv[1]))' "$1" \
+        </dev/null >/dev/null 2>&1
+}
+
+# fits DIRECTORY EXTRAS: it can be used as it is.
+fits() {
+    [ -f "$1/haydi-stamp" ] && usable "$1" \
+        && [ "$(cat "$1/haydi-stamp")" = "$(fingerprint "$1/bin/python" "$2")" ]
+}
+
+# take_lock DIRECTORY: waits for other terminals; a lock whose owner is dead is broken.
+take_lock() {
+    local owner told="" host
+    host=$(uname -n)
+    until mkdir "$1" 2>/dev/null; do
+        owner=$(cat "$1/owner" 2>/dev/null)
+        if [ -n "$owner" ] && [ "${owner%% *}" = "$host" ] && ! kill -0 "${owner##* }" 2>/dev/null; then
+            rm -rf "$1"
+            continue
+        fi
+        [ -n "$told" ] || say "waiting for another terminal to finish the environment (remove '$1' if there is none)"
+        told=yes
+        sleep 0.5
+    done
+    printf '%s %s\n' "$host" "$$" >"$1/owner"
+}
+
+make_environment() {
+    local directory=$1 extras=$2 python
+    if ! usable "$directory"; then
+        python=$(find_python) || return 1
+        say "making ${directory#"$root"/} with $python"
+        rm -rf "$directory"
+        "$python" -m venv "$directory" </dev/null >&2 || return 1
+    fi
+    rm -f "$directory/haydi-stamp"
+    say "installing haydi${extras:+[$extras]} into ${directory#"$root"/}"
+    "$directory/bin/python" -m pip install --quiet --no-input --disable-pip-version-check \
+        --editable "$root${extras:+[$extras]}" </dev/null >&2 || {
+        say "the packages could not be installed (see above)"
+        return 1
+    }
+    fingerprint "$directory/bin/python" "$extras" >"$directory/haydi-stamp"
+}
+
+# ensure_environment DIRECTORY EXTRAS: afterwards DIRECTORY/bin/python runs haydi of this checkout.
+ensure_environment() {
+    local directory=$1 extras=$2 lock="$1.lock" code=0
+    fits "$directory" "$extras" && return 0
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    trap 'rm -rf "$lock"' EXIT
+    take_lock "$lock"
+    fits "$directory" "$extras" || make_environment "$directory" "$extras" || code=1
+    rm -rf "$lock"
+    trap - EXIT INT TERM
+    return $code
+}
