@@ -4,9 +4,10 @@ A *basic object* is an :class:`Atom`, an ``int``, a ``str``, a ``tuple``, a :cla
 ``bool`` or ``None``; tuples, Maps and Sets hold basic objects. All of them stand in one total order
 (:mod:`haydi.order`), and the items of a Set and the keys of a Map are sorted by it.
 
-**A bool is not an int here.** Python says ``0 == False``, the order keeps them apart, and Sets and Maps follow
-the order: ``Set((0, False))`` has two items, ``Set((0,)) != Set((False,))``, ``False not in Set((0,))``, also inside
-tuples in them. A bare tuple is Python's own: ``(0,) == (False,)`` stays true outside of a Set or Map.
+**A bool is not an int here.** Python says ``0 == False``, the order keeps them apart, and Sets and Maps
+follow the order: ``Set((0, False))`` has two items, ``Set((0,)) != Set((False,))``, ``False not in
+Set((0,))``, also inside tuples in them. A bare tuple is Python's own: ``(0,) == (False,)`` stays true
+outside of a Set or Map.
 
 **Operators.** ``<`` and its kin on Atom, Set and Map follow :func:`compare`; on Sets they do *not* mean
 inclusion.

@@ -36,8 +36,8 @@ T = TypeVar("T")
 #: A key that Python's own ``<`` and ``==`` compare as the order demands.
 SortKey = tuple[Any, ...]
 
-#: How the key of an object is made. Each begins with the place of the type; haydi.basic adds places 0, 4 and
-#: 5.
+#: How the key of an object is made. Each begins with the place of the type;
+#: haydi.basic adds places 0, 4 and 5.
 KEY_OF_TYPE: dict[type, Callable[[Any], SortKey]] = {
     int: lambda x: (1, x),
     str: lambda x: (2, x),
