@@ -112,7 +112,7 @@ class Stock:
         deadline = time.monotonic() + patience_seconds
         gc.collect()  # an unreachable socket or file is not kept by anybody
         while True:
-            # Looking through all processes of the machine is slow, so the cheap look has to find nothing first.
+            # To look through all processes there are is slow, so the cheap look has to find nothing first.
             found = self._new(marked_too=False) or self._new(marked_too=True)
             if not found or time.monotonic() >= deadline:
                 return found

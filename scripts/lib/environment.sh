@@ -1,10 +1,11 @@
 # Sourced by the scripts beside it: finds a Python and keeps a virtual environment that fits this checkout.
 #
-# An environment carries a stamp: a hash of the requirements, the extras, the interpreter and the place it was
-# made for. While the stamp fits, the environment is used as it is, without asking pip anything; when it does
-# not, the packages are installed again, and an environment that no longer works at all is made anew. A lock
-# beside it lets several terminals of a fresh checkout start at once. Nothing here writes to stdout, which
-# belongs to the program that is started. Works with the bash 3.2 of macOS.
+# An environment carries a stamp: the place it was made for, and a hash of the requirements, the extras and the
+# interpreter. While the stamp fits, the environment is used as it is, without asking pip anything; when the hash
+# does not, the packages are installed again; when the place does not, or it was interrupted halfway, it is made
+# anew. A directory without a stamp is the user's own: it is used, and never removed. A lock beside it lets several
+# terminals of a fresh checkout start at once. Nothing here writes to stdout, which belongs to the program that
+# is started. Works with the bash 3.2 of macOS.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
 
@@ -38,23 +39,21 @@ fingerprint() {
 import hashlib, pathlib, sys
 
 root, extras = sys.argv[1:]
-parts = [root, extras, sys.version]
+parts = [extras, sys.version]
 parts += [pathlib.Path(root, name).read_text("utf-8") for name in ("pyproject.toml", "setup.py")]
-print(hashlib.sha256("\0".join(parts).encode()).hexdigest())
+print("root", root)
+print("made from", hashlib.sha256("\0".join(parts).encode()).hexdigest())
 PYTHON
 }
 
-# usable DIRECTORY: its interpreter runs and is new enough, and its pip belongs to this place.
-usable() {
-    "$1/bin/python" -c '
-import os, sys
-sys.exit(sys.version_info < (3, 11) or not os.path.samefile(sys.prefix, sys.argv[1]))' "$1" \
-        </dev/null >/dev/null 2>&1
+# runs DIRECTORY: there is an interpreter in it, and it is new enough.
+runs() {
+    "$1/bin/python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' </dev/null >/dev/null 2>&1
 }
 
 # fits DIRECTORY EXTRAS: it can be used as it is.
 fits() {
-    [ -f "$1/haydi-stamp" ] && usable "$1" \
+    [ -f "$1/haydi-stamp" ] && runs "$1" \
         && [ "$(cat "$1/haydi-stamp")" = "$(fingerprint "$1/bin/python" "$2")" ]
 }
 
@@ -62,6 +61,7 @@ fits() {
 take_lock() {
     local owner told="" host
     host=$(uname -n)
+    [ -w "$root" ] || { say "cannot write to $root, where the environment belongs" && return 1; }
     until mkdir "$1" 2>/dev/null; do
         owner=$(cat "$1/owner" 2>/dev/null)
         if [ -n "$owner" ] && [ "${owner%% *}" = "$host" ] && ! kill -0 "${owner##* }" 2>/dev/null; then
@@ -77,13 +77,19 @@ take_lock() {
 
 make_environment() {
     local directory=$1 extras=$2 python
-    if ! usable "$directory"; then
+    if [ -d "$directory" ] && [ ! -f "$directory/haydi-stamp" ]; then
+        runs "$directory" || {
+            say "$directory holds no working Python 3.11 or newer, and was not made here: remove it, then try again"
+            return 1
+        }
+    elif ! runs "$directory" || ! grep -qxF "root $root" "$directory/haydi-stamp" \
+        || ! grep -q "^made from" "$directory/haydi-stamp"; then
         python=$(find_python) || return 1
         say "making ${directory#"$root"/} with $python"
         rm -rf "$directory"
+        mkdir "$directory" && printf 'root %s\nunfinished\n' "$root" >"$directory/haydi-stamp" || return 1
         "$python" -m venv "$directory" </dev/null >&2 || return 1
     fi
-    rm -f "$directory/haydi-stamp"
     say "installing haydi${extras:+[$extras]} into ${directory#"$root"/}"
     "$directory/bin/python" -m pip install --quiet --no-input --disable-pip-version-check \
         --editable "$root${extras:+[$extras]}" </dev/null >&2 || {
@@ -100,7 +106,7 @@ ensure_environment() {
     trap 'exit 130' INT
     trap 'exit 143' TERM
     trap 'rm -rf "$lock"' EXIT
-    take_lock "$lock"
+    take_lock "$lock" || { trap - EXIT INT TERM && return 1; }
     fits "$directory" "$extras" || make_environment "$directory" "$extras" || code=1
     rm -rf "$lock"
     trap - EXIT INT TERM
