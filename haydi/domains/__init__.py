@@ -2,5 +2,19 @@
 
 from haydi.domains.domain import Domain
 from haydi.domains.elementary import Boolean, NoneDomain, Range, USet, Values
+from haydi.domains.join import Join
+from haydi.domains.product import NamedProduct, Product
+from haydi.domains.sequences import Sequences
 
-__all__ = ["Boolean", "Domain", "NoneDomain", "Range", "USet", "Values"]
+__all__ = [
+    "Boolean",
+    "Domain",
+    "Join",
+    "NamedProduct",
+    "NoneDomain",
+    "Product",
+    "Range",
+    "Sequences",
+    "USet",
+    "Values",
+]
