@@ -1,0 +1,140 @@
+"""One run, seen from its client, as a state machine.
+
+The client owns the truth about a run: what is merged is in its hands, so whatever happens to workers or schedulers,
+what is missing is known exactly and can be submitted again. Messages of the scheduler go in, messages to it come
+out. Partials are opaque here: an *absorb* function, given by the caller, unpickles and merges them, and says when
+the result cannot change any more behind some step.
+
+A run ends when ``[0, limit)`` is merged. The limit is the number of steps, until a final partial or a failure shows
+that less is enough: what lies behind the first settled result, or behind the first failing step, is not needed. For
+an action that never ends early a failure ends the run at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from haydi.ranges import RangeSet
+from haydi.wire import messages as m
+
+__all__ = ["Absorb", "Failure", "RunCore"]
+
+#: Results of so many bytes are acknowledged together.
+CONSUMED_BYTES = 1 << 18
+
+
+class Absorb(Protocol):
+    """Merge a pickled partial; return where the result is final, or None."""
+
+    def __call__(self, start: int, stop: int, payload: bytes) -> int | None: ...
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Something that ends the run with an error."""
+
+    start: int
+    stop: int
+    kind: str
+    worker: str
+    payload: bytes
+
+
+class RunCore:
+    """The state of one run: "running", then "done", "failed", "lost", "timeout" or "cancelled"."""
+
+    def __init__(self, run: int, steps: int, early: bool, payload: bytes, absorb: Absorb) -> None:
+        self.run = run
+        self.steps = steps
+        self.early = early
+        self.payload = payload
+        self.absorb = absorb
+        self.state = "running"
+        self.limit = steps
+        self.coverage = RangeSet()
+        self.failure: Failure | None = None
+        self.reason = ""
+        #: Ranges that came a second time and were left out.
+        self.repeated = 0
+        self._unacknowledged = 0
+        self._sequence = 0
+        self._out: list[m.Message] = []
+        self._handlers: dict[type, Callable[..., None]] = {
+            m.Partial: self._on_partial,
+            m.RunFailed: self._on_failed,
+            m.RunLost: self._on_lost,
+        }
+
+    def start(self) -> list[m.Message]:
+        """Submit what is missing: all of it at first, the rest after a scheduler was lost."""
+        missing = tuple(self.coverage.gaps(self.limit))
+        self._sequence = self._unacknowledged = 0
+        if missing and self.state == "running":
+            self._out.append(m.Submit(self.run, self.limit, self.early, missing, self.payload))
+        else:
+            self._finish_if_complete()
+        return self._take()
+
+    def handle(self, message: m.Message) -> list[m.Message]:
+        """A message of the scheduler about this run."""
+        if self.state == "running":
+            self._handlers[type(message)](message)
+        return self._take()
+
+    def stop(self, state: str, reason: str = "") -> list[m.Message]:
+        """End the run from this side: a timeout, a cancellation, a lost scheduler."""
+        if self.state == "running":
+            self.state, self.reason = state, reason
+            self._out.append(m.Cancel(self.run))
+        return self._take()
+
+    def check(self) -> None:
+        """Assert every invariant."""
+        if self.state == "done":
+            assert self.coverage.contains(0, self.limit), f"done, but {self.coverage.gaps(self.limit)} are missing"
+
+    def _on_partial(self, message: m.Partial) -> None:
+        start, stop = message.start, message.stop
+        self._sequence = message.sequence
+        self._unacknowledged += len(message.payload)
+        if self._unacknowledged >= CONSUMED_BYTES:
+            self._unacknowledged = 0
+            self._out.append(m.Consumed(self.run, message.sequence))
+        if self.coverage.overlaps(start, stop):
+            self.repeated += 1
+            return
+        final = self.absorb(start, stop, message.payload)
+        self.coverage.add(start, stop)
+        if final is not None and final <= self.limit:
+            self.failure = None  # it lies behind what settles the result
+            self._trim(final)
+        self._finish_if_complete()
+
+    def _on_failed(self, message: m.RunFailed) -> None:
+        failure = Failure(message.start, message.stop, message.kind, message.worker, message.payload)
+        if not self.early or message.kind == "load":
+            self.failure = failure
+            self.state = "failed"
+            self._out.append(m.Cancel(self.run))
+        elif message.start < self.limit:
+            self.failure = failure
+            self._trim(message.start)
+            self._finish_if_complete()
+
+    def _on_lost(self, message: m.RunLost) -> None:
+        self.state, self.reason = "lost", message.reason
+
+    def _trim(self, stop: int) -> None:
+        if stop < self.limit:
+            self.limit = stop
+            self._out.append(m.Trim(self.run, stop))
+
+    def _finish_if_complete(self) -> None:
+        if self.coverage.contains(0, self.limit):
+            self.state = "failed" if self.failure is not None and self.failure.start == self.limit else "done"
+
+    def _take(self) -> list[m.Message]:
+        out, self._out = self._out, []
+        return out

@@ -1,0 +1,297 @@
+"""The connection of a context to its scheduler, shared by all threads that wait for runs.
+
+A socket belongs to one thread at a time, and the shortest way from a result to the one who waits for it is that he
+takes it from the socket himself. So whoever waits *leads*: polls, receives, merges, for all runs; the others follow,
+asleep on a condition. When the leader has what he wants he leaves, and another one takes over. A background thread
+leads while runs go on and nobody waits, and keeps the connection alive in between.
+
+Ctrl-C is taken between two messages, never in the middle of one, so that no result is lost half-merged; a second one
+does not wait.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from types import FrameType
+from typing import Any, Protocol
+
+from haydi.errors import ConnectionFailedError, HaydiError, ProtocolError, RunLostError
+from haydi.wire import messages as m
+from haydi.wire.identity import hello
+from haydi.wire.transport import Connection, Poll, Wakeup
+
+__all__ = ["Link", "LinkedRun"]
+
+#: A turn of the loop lasts no longer than this, so that limits in time are kept, in seconds.
+TURN_SECONDS_MOST = 0.5
+#: How often a scheduler that does not answer is said Hello again, in seconds.
+HELLO_SECONDS = 1.0
+
+
+class LinkedRun(Protocol):
+    """What the link knows of a run."""
+
+    number: int
+
+    def on_message(self, message: m.Message) -> None:
+        """A message about this run has come."""
+
+    def on_tick(self, now: float) -> None:
+        """Some time has passed."""
+
+    def on_lost(self, error: HaydiError) -> None:
+        """The scheduler is lost for good."""
+
+    def next_deadline(self) -> float:
+        """When the run wants :meth:`on_tick` at the latest."""
+
+
+class Link:
+    """A connection to the scheduler at ``host:port``.
+
+    Args:
+        host, port: Where the scheduler listens.
+        patience_seconds: How long to wait for its first answer.
+        watch: Called about twice a second; may raise when the scheduler is known to be gone.
+
+    Raises:
+        ConnectionFailedError: when nothing answers in time, or the scheduler refuses.
+    """
+
+    def __init__(
+        self, host: str, port: int, patience_seconds: float, watch: Callable[[], None] = lambda: None
+    ) -> None:
+        self.address = f"{host}:{port}"
+        self.daemons = 0
+        self.slots = 0
+        self.error: HaydiError | None = None
+        self._watch = watch
+        self._runs: dict[int, LinkedRun] = {}
+        self._outbox: deque[m.Message] = deque()
+        self._welcome: m.Welcome | None = None
+        self._closed = False
+        self._condition = threading.Condition(threading.Lock())
+        self._leading = False
+        self._background_leads = False
+        self._foreground = 0
+        self._wakeup = Wakeup()
+        self._connection = Connection(host, port)
+        self._poll = Poll([self._connection, self._wakeup.fileno()])
+        self._heard_at = time.monotonic()
+        self._beat_at = 0.0
+        self._watch_at = 0.0
+        self._outbox.append(hello("client"))
+        try:
+            answered = self.wait_until(lambda: self._welcome is not None or self.error is not None, patience_seconds)
+            if self.error is not None:
+                raise self.error
+            if not answered:
+                raise ConnectionFailedError(
+                    f"no haydi-scheduler answers at {self.address} within {patience_seconds:g} s: start one there "
+                    f"(haydi-scheduler --host {host} --port {port}), check ip and port, or pass spawn_workers=n"
+                )
+        except BaseException:
+            self.close()
+            raise
+        self._thread = threading.Thread(target=self._background, name="haydi-link", daemon=True)
+        self._thread.start()
+
+    # --- for the threads of the user ------------------------------------------------------------------
+
+    def add(self, run: LinkedRun, messages: Sequence[m.Message]) -> None:
+        """Begin a run with these messages."""
+        with self._condition:
+            self._runs[run.number] = run
+            self._outbox.extend(messages)
+
+    def remove(self, run: LinkedRun) -> None:
+        """A run is over."""
+        self._runs.pop(run.number, None)
+
+    def send(self, messages: Sequence[m.Message]) -> None:
+        """Queue messages; whoever leads sends them."""
+        self._outbox.extend(messages)
+
+    def nudge(self) -> None:
+        """Have queued messages sent although nobody waits."""
+        with self._condition:
+            if self._leading:
+                self._wakeup.set()
+            else:
+                self._condition.notify_all()
+
+    def wait_until(self, predicate: Callable[[], bool], seconds: float | None = None) -> bool:
+        """Work for all runs until the predicate holds, which is returned; False after ``seconds``."""
+        with self._ctrl_c() as interrupted:
+            return self._wait(predicate, seconds, background=False, interrupted=interrupted)
+
+    def close(self) -> None:
+        """Say goodbye and close. Runs that go on are lost."""
+        with self._condition:
+            if self._closed:
+                return
+            self._closed = True
+            self._wakeup.set()
+            self._condition.notify_all()
+            self._condition.wait_for(lambda: not self._leading, timeout=5.0)
+            self.error = self.error or ConnectionFailedError("the context is closed")
+        thread = getattr(self, "_thread", None)
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout=5.0)
+        with contextlib.suppress(HaydiError, OSError):
+            self._flush([m.Goodbye()])
+        for run in list(self._runs.values()):
+            run.on_lost(RunLostError("the context was closed while the run was going on"))
+        self._connection.close(linger_seconds=0.2)
+        self._wakeup.close()
+
+    # --- leading --------------------------------------------------------------------------------------
+
+    def _wait(
+        self,
+        predicate: Callable[[], bool],
+        seconds: float | None,
+        *,
+        background: bool,
+        interrupted: Callable[[], bool] = lambda: False,
+    ) -> bool:
+        end = None if seconds is None else time.monotonic() + seconds
+        with self._condition:
+            self._foreground += not background
+            try:
+                while not predicate():
+                    left = None if end is None else end - time.monotonic()
+                    if left is not None and left <= 0:
+                        return False
+                    if self._closed and not background:
+                        raise ConnectionFailedError("the context is closed")
+                    if self._leading or (background and (self._foreground or not self._runs)):
+                        if not background and self._background_leads:
+                            self._wakeup.set()
+                        idle = HELLO_SECONDS if background and not self._leading else TURN_SECONDS_MOST
+                        waited = self._condition.wait(idle if left is None else min(left, idle))
+                        if not (background and not waited and not self._leading and not self._foreground):
+                            if interrupted():
+                                raise KeyboardInterrupt
+                            continue
+                        if self._closed:
+                            continue
+                    self._lead(left, background)
+                    if interrupted():
+                        raise KeyboardInterrupt
+            finally:
+                self._foreground -= not background
+                self._condition.notify_all()
+        return True
+
+    def _lead(self, left: float | None, background: bool) -> None:
+        self._leading, self._background_leads = True, background
+        self._condition.release()
+        try:
+            idle = background and not self._runs
+            self._turn(0.0 if idle else TURN_SECONDS_MOST if left is None else min(left, TURN_SECONDS_MOST))
+        finally:
+            self._condition.acquire()
+            self._leading = self._background_leads = False
+            self._condition.notify_all()
+
+    def _background(self) -> None:
+        self._wait(lambda: self._closed, None, background=True)
+
+    def _turn(self, seconds: float) -> None:
+        """Send what is queued, wait for something to come, and deal with it."""
+        now = time.monotonic()
+        if now >= self._beat_at:
+            self._beat_at = now + HELLO_SECONDS
+            self._outbox.append(hello("client") if self._welcome is None else m.Heartbeat())
+        self._flush()
+        deadlines = [run.next_deadline() for run in list(self._runs.values())]
+        ready = self._poll.wait(max(0.0, min([seconds, *(at - now for at in deadlines)])))
+        if self._wakeup.fileno() in ready:
+            self._wakeup.clear()
+        now = time.monotonic()
+        if 0 in ready:
+            self._receive(now)
+        self._look_after(now)
+        self._flush()
+
+    def _flush(self, more: Sequence[m.Message] = ()) -> None:
+        messages = list(more)
+        while self._outbox:
+            messages.insert(len(messages) - len(more), self._outbox.popleft())
+        if messages:
+            self._connection.send(messages)
+
+    def _receive(self, now: float) -> None:
+        try:
+            messages = self._connection.receive()
+        except ProtocolError as error:
+            self._lose(ConnectionFailedError(f"what answers at {self.address} is no haydi-scheduler of this version: {error}"))
+            return
+        self._heard_at = now
+        for message in messages:
+            run = self._runs.get(getattr(message, "run", -1))
+            if run is not None:
+                run.on_message(message)
+            elif isinstance(message, m.Cluster):
+                self.daemons, self.slots = message.daemons, message.slots
+            elif isinstance(message, m.Welcome):
+                self._welcome = message
+            elif isinstance(message, m.Refused):
+                self._lose(ConnectionFailedError(f"the scheduler at {self.address} refuses: {message.reason}"))
+            elif isinstance(message, m.Stop):
+                self._lose(RunLostError(f"the scheduler at {self.address} ended: {message.reason}"))
+            elif isinstance(message, m.Unknown) and self._welcome is not None:
+                self._lose(
+                    RunLostError(f"the scheduler at {self.address} was restarted, or gave this program up as silent")
+                )
+
+    def _look_after(self, now: float) -> None:
+        if now >= self._watch_at:
+            self._watch_at = now + TURN_SECONDS_MOST
+            try:
+                self._watch()
+            except HaydiError as error:
+                self._lose(error)
+        welcome = self._welcome
+        if welcome is not None and now - self._heard_at > welcome.silence_seconds:
+            # A process that was stopped for long finds old messages first: give them a chance.
+            if not self._poll.wait(0):
+                self._lose(
+                    RunLostError(f"the scheduler at {self.address} is silent for {now - self._heard_at:.0f} s")
+                )
+        for run in list(self._runs.values()):
+            run.on_tick(now)
+
+    def _lose(self, error: HaydiError) -> None:
+        self.error = error
+        for run in list(self._runs.values()):
+            run.on_lost(error)
+
+    @contextlib.contextmanager
+    def _ctrl_c(self) -> Iterator[Callable[[], bool]]:
+        """Turn the first SIGINT into a flag that is looked at between two messages."""
+        pressed: list[int] = []
+        if (
+            threading.current_thread() is not threading.main_thread()
+            or signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+        ):
+            yield lambda: False
+            return
+
+        def handler(number: int, frame: FrameType | None) -> Any:
+            if pressed:
+                signal.default_int_handler(number, frame)
+            pressed.append(number)
+            self._wakeup.set()
+
+        signal.signal(signal.SIGINT, handler)
+        try:
+            yield lambda: bool(pressed)
+        finally:
+            signal.signal(signal.SIGINT, signal.default_int_handler)

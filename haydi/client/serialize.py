@@ -1,0 +1,104 @@
+"""What the client sends and receives as pickles: plans, partials, failures.
+
+Plain pickle does most plans in a few microseconds. cloudpickle is needed, and imported, where a function or class
+has no importable name: lambdas, nested functions, everything in the user's script.
+"""
+
+from __future__ import annotations
+
+import pickle
+import sys
+from typing import Any
+
+from haydi.errors import (
+    HaydiError,
+    RemoteError,
+    ResultNotPicklableError,
+    StepFailure,
+    UnpicklableError,
+    UserCodeError,
+)
+from haydi.plan import Plan
+
+__all__ = ["dump_plan", "load_failure"]
+
+
+def dump_plan(plan: Plan) -> bytes:
+    """Pickle a plan, with the module search path of this process.
+
+    Raises:
+        UnpicklableError: naming the part that cannot be sent.
+    """
+    path = [entry for entry in sys.path if entry]
+    if "" in sys.path:
+        import os
+
+        path.append(os.getcwd())
+    try:
+        data = pickle.dumps((path, plan), protocol=5)
+        if b"__main__" not in data and not _by_value_modules():
+            return data
+    except Exception:  # many kinds; cloudpickle decides
+        pass
+    import cloudpickle
+
+    try:
+        data = cloudpickle.dumps((path, plan), protocol=5)
+    except Exception as error:
+        raise UnpicklableError(f"{_culprit(plan)} cannot be sent to a worker: {error}") from error
+    return bytes(data)
+
+
+def _by_value_modules() -> bool:
+    cloudpickle = sys.modules.get("cloudpickle")
+    return cloudpickle is not None and bool(cloudpickle.list_registry_pickle_by_value())
+
+
+def _culprit(plan: Plan) -> str:
+    """Which part of a plan does not pickle, as the user knows it."""
+    import cloudpickle
+
+    parts: list[tuple[str, Any]] = [("the domain", plan.source)]
+    parts += [(repr(t), t) for t in plan.transformations]
+    parts.append((f"the action {plan.action.name}", plan.action))
+    for name, part in parts:
+        try:
+            cloudpickle.dumps(part)
+        except Exception:
+            return name
+    return "the pipeline"
+
+
+def load_failure(kind: str, worker: str, start: int, stop: int, payload: bytes) -> tuple[BaseException, StepFailure | None]:
+    """The exception that a failure on a worker becomes here, and what is known of the step."""
+    where = f"step {start}" if stop <= start + 1 else f"steps [{start}, {stop})"
+    if kind == "died":
+        text = payload.decode(errors="replace")
+        return RemoteError(f"the process that ran {where} on worker {worker} died: {text}"), None
+    try:
+        told = pickle.loads(payload)
+        failure: StepFailure = told["failure"]
+        name: str = told["type_name"]
+        pickled: bytes | None = told["exception"]
+    except Exception as error:
+        return RemoteError(f"{where} failed on worker {worker}, and the error cannot be read: {error!r}"), None
+    if kind == "result":
+        return ResultNotPicklableError(f"the result of {where} cannot be sent back by worker {worker}: {failure.error}"), failure
+    if kind == "load":
+        return RemoteError(
+            f"the pipeline cannot be loaded on worker {worker}: {failure.error}. Modules that it uses must be "
+            f"importable there, in the same versions\n{failure.traceback}"
+        ), failure
+    error: BaseException | None = None
+    if pickled is not None:
+        try:
+            loaded = pickle.loads(pickled)
+            error = loaded if isinstance(loaded, BaseException) else None
+        except Exception:
+            error = None
+    if error is None or isinstance(error, (KeyboardInterrupt, SystemExit, GeneratorExit)):
+        error = UserCodeError(f"{name}: {failure.error}")
+    if not isinstance(error, HaydiError):
+        error.haydi_failure = failure  # type: ignore[attr-defined]
+    error.add_note(f"{failure.describe().rstrip()}\n(worker {worker})")
+    return error, failure

@@ -1,0 +1,1 @@
+"""Contexts: where a pipeline runs. Importing this package loads no messaging library."""

@@ -1,0 +1,69 @@
+"""What a run tells of itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from haydi.errors import StepFailure
+
+__all__ = ["Report", "WorkerShare"]
+
+
+@dataclass
+class WorkerShare:
+    """What one worker did for a run.
+
+    Attributes:
+        steps: Steps it computed.
+        seconds: Seconds that its slots spent on them.
+    """
+
+    steps: int = 0
+    seconds: float = 0.0
+
+
+@dataclass
+class Report:
+    """What a run tells of itself, while it goes on and afterwards.
+
+    Attributes:
+        state: "running", "done", "timeout", "cancelled" or "failed".
+        steps: Number of steps of the run; None for an endless stream.
+        coverage: The merged ranges ``(start, stop)`` of steps, in order, apart and not empty: exactly the steps
+            that the result stands for.
+        seconds: Wall time so far.
+        workers: Number of slots that took part, or that were there.
+        shares: Steps and busy seconds by worker.
+        failures: Steps that failed.
+        seed: Seed of random draws; None where nothing is random.
+
+    Example:
+        >>> import haydi as hd
+        >>> ctx = hd.SerialContext()
+        >>> _ = hd.Range(10).sum().run(ctx)
+        >>> ctx.last_report.coverage, ctx.last_report.state
+        ([(0, 10)], 'done')
+    """
+
+    state: str = "running"
+    steps: int | None = 0
+    coverage: list[tuple[int, int]] = field(default_factory=list)
+    seconds: float = 0.0
+    workers: int = 1
+    shares: dict[str, WorkerShare] = field(default_factory=dict)
+    failures: list[StepFailure] = field(default_factory=list)
+    seed: int | str | None = None
+
+    @property
+    def steps_done(self) -> int:
+        """Number of merged steps."""
+        return sum(stop - start for start, stop in self.coverage)
+
+    @property
+    def rate(self) -> float:
+        """Merged steps per second so far."""
+        return min(self.steps_done, 1 << 1000) / self.seconds if self.seconds > 0 else 0.0
+
+    def __str__(self) -> str:
+        of = "an endless stream" if self.steps is None else f"{self.steps} steps"
+        return f"{self.state}: {self.steps_done} of {of} in {self.seconds:.3g} s on {self.workers} workers"

@@ -1,0 +1,75 @@
+"""How many steps a lease has: factoring, with a floor in time.
+
+A first lease is a worker's share of half of what is left (of all of it, when there is one daemon: inside a
+machine the slots balance themselves). Later ones halve again and again, down to a floor of some tenths of a
+second, and what is uneven at the end is settled by stealing. A run that may end early is given out from the
+beginning in short leases instead, so that no worker is far ahead of the first missing step.
+
+Rates are in steps per second of one slot.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["SizingSettings", "flush_seconds", "lease_steps"]
+
+
+@dataclass(frozen=True)
+class SizingSettings:
+    """Constants of sizing, in seconds unless the name says otherwise."""
+
+    lease_seconds_least: float = 0.2
+    early_lease_seconds: float = 0.1
+    early_growth_factor: int = 8
+    flush_seconds_least: float = 0.1
+    flush_seconds_most: float = 30.0
+    #: The client is asked to merge at most so many partials a second, whatever the number of slots.
+    partials_per_second: float = 500.0
+
+
+def lease_steps(
+    settings: SizingSettings,
+    *,
+    unassigned: int,
+    slots: int,
+    slots_total: int,
+    only_daemon: bool,
+    tail: bool,
+    rate: float | None,
+    early: bool,
+    last: int,
+) -> int:
+    """Number of steps to lease to a daemon, at least 1 and at most ``unassigned``.
+
+    Args:
+        settings: The constants.
+        unassigned: Steps that nobody works on.
+        slots: Slots of the daemon.
+        slots_total: Slots to share with: all of the cluster, or all hungry ones in the tail.
+        only_daemon: No other daemon is there to share with.
+        tail: All steps were given out once; what is unassigned now was given back.
+        rate: Measured rate on this run; None when nothing is known yet.
+        early: The run may end early.
+        last: Steps of the last lease to this daemon on this run; 0 for none.
+    """
+    if early:
+        if rate is None:
+            steps = slots
+        else:
+            steps = int(rate * slots * settings.early_lease_seconds)
+            steps = max(slots, min(steps, settings.early_growth_factor * max(last, slots)))
+    else:
+        halves = 1 if only_daemon or tail else 2
+        steps = -(-unassigned * slots // (max(slots, slots_total) * halves))
+        least = slots if rate is None else int(rate * slots * settings.lease_seconds_least)
+        steps = max(steps, min(least, -(-unassigned * slots // max(slots, slots_total))))
+    return max(1, min(steps, unassigned))
+
+
+def flush_seconds(settings: SizingSettings, slots_total: int) -> float:
+    """How long a slot folds before it sends its partial."""
+    return min(
+        settings.flush_seconds_most,
+        max(settings.flush_seconds_least, slots_total / settings.partials_per_second),
+    )

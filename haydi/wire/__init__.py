@@ -1,0 +1,1 @@
+"""What travels between the processes of Haydi: typed messages, and the sockets that carry them."""
