@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 from haydi.domains.arguments import as_int
 from haydi.domains.describe import brief, listing, shorten, show_int
 from haydi.domains.shortcuts import Shortcuts
+from haydi.domains.stepping import accepted, search
 from haydi.errors import ArgumentTypeError, ArgumentValueError, SkippedStepError, UnknownSizeError
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class Domain(Shortcuts[T], ABC, Generic[T]):
     * ``_index(element)``: a step that has this element; raises ``ValueError`` (never ``TypeError``, whatever
       the argument is) when there is none. The default searches from the first step on.
     * ``_generate_one(rng)``: one random draw; may raise ``SkippedStepError``, and is then repeated.
+    * ``_rejected_around(step)``: a block of consecutive steps around a rejected one, all of them rejected.
     * ``_iterate()``: iterator over all elements.
     * ``_parts``: the domains this one is built of. ``filtered``, ``strict`` and more follow from them.
     * ``_with_parts(parts)``: the same domain over other parts (used by :meth:`to_values`).
@@ -206,19 +208,10 @@ class Domain(Shortcuts[T], ABC, Generic[T]):
         kind = type(self)
         if kind._at is not Domain._at:
             steps = range(start, stop)
-            return self._accepted(iter(steps)) if self.filtered else map(self._at, steps)
+            return accepted(self, steps) if self.filtered else map(self._at, steps)
         if kind._iterate is not Domain._iterate:
             return islice(self._iterate(), start, stop)
         raise NotImplementedError(f"{kind.__qualname__} must define _elements, _at or _iterate")
-
-    def _accepted(self, steps: Iterator[int]) -> Iterator[T]:
-        """The elements of the given steps, those left out that are rejected."""
-        for step in steps:
-            try:
-                element = self._at(step)
-            except SkippedStepError:
-                continue
-            yield element
 
     # ---- access by step ----------------------------------------------------------------------------------
 
@@ -246,12 +239,18 @@ class Domain(Shortcuts[T], ABC, Generic[T]):
         index = as_int("step", step)
         if not -size <= index < size:
             raise IndexError(f"step {show_int(index)} is not in {self!r} of size {show_int(size)}")
-        return self._at(index if index >= 0 else index + size)
+        try:
+            return self._at(index if index >= 0 else index + size)
+        except SkippedStepError as error:
+            raise SkippedStepError(f"step {show_int(index)} of {self!r} is rejected by a filter") from error
 
     def _at(self, step: int) -> T:
         for element in self._elements(step, step + 1):
             return element
-        raise SkippedStepError(f"step {show_int(step)} of {self!r} is rejected by a filter")
+        raise SkippedStepError("rejected by a filter")
+
+    def _rejected_around(self, step: int) -> range:
+        return range(step, step + 1)
 
     def index(self, element: object) -> int:
         """A step that has this element.
@@ -269,15 +268,9 @@ class Domain(Shortcuts[T], ABC, Generic[T]):
         return self._index(element)
 
     def _index(self, element: object) -> int:
-        if not self.filtered or self.size is None:
-            for step, other in enumerate(self._iterate()):
-                if other is element or other == element:
-                    return step
-        else:
-            for step in iter(range(self._known_size())):
-                for other in self._elements(step, step + 1):
-                    if other is element or other == element:
-                        return step
+        step = search(self, element)
+        if step is not None:
+            return step
         raise self._absent(element)
 
     def _absent(self, element: object) -> ArgumentValueError:

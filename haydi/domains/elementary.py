@@ -16,6 +16,7 @@ from haydi.basic import Atom
 from haydi.domains.arguments import as_int
 from haydi.domains.describe import shorten
 from haydi.domains.domain import POOL_SIZE_MAX, Domain
+from haydi.domains.stepping import range_size
 from haydi.errors import ArgumentTypeError, ArgumentValueError
 
 if TYPE_CHECKING:
@@ -254,13 +255,3 @@ class USet(Domain[Atom]):
         if isinstance(element, Atom) and element.parent == self:
             return element.index
         raise self._absent(element)
-
-
-def range_size(steps: range) -> int:
-    """Number of ints in a range, which ``len`` refuses to tell past 64 bits.
-
-    >>> range_size(range(0, 10**30, 3))
-    333333333333333333333333333334
-    """
-    away = -1 if steps.step > 0 else 1
-    return max(0, (steps.stop - steps.start + steps.step + away) // steps.step)

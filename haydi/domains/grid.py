@@ -26,7 +26,7 @@ from typing import Any
 from haydi.domains.domain import POOL_SIZE_MAX, Domain
 from haydi.errors import SkippedStepError
 
-__all__ = ["grid_all", "grid_at", "grid_elements", "grid_index"]
+__all__ = ["grid_all", "grid_at", "grid_elements", "grid_index", "grid_rejected_around"]
 
 Factors = Sequence[Domain[Any]]
 Combinations = Iterator[tuple[Any, ...]]
@@ -43,6 +43,21 @@ def grid_at(factors: Factors, step: int) -> tuple[Any, ...]:
     """
     digits = _digits([factor._known_size() for factor in factors], step)
     return tuple([factor._at(digit) for factor, digit in zip(factors, digits, strict=True)])
+
+
+def grid_rejected_around(factors: Factors, step: int) -> range:
+    """All steps that share the first rejected part of a rejected step."""
+    sizes = [factor._known_size() for factor in factors]
+    prefix, rest = 0, math.prod(sizes)
+    for factor, size, digit in zip(factors, sizes, _digits(sizes, step), strict=True):
+        rest //= size
+        try:
+            factor._at(digit)
+        except SkippedStepError:
+            block = factor._rejected_around(digit)
+            return range((prefix * size + block.start) * rest, (prefix * size + block.stop) * rest)
+        prefix = prefix * size + digit
+    return range(step, step + 1)
 
 
 def grid_index(factors: Factors, combination: Sequence[object]) -> int:

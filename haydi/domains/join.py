@@ -120,6 +120,12 @@ class Join(Domain[T]):
         element: T = self._parts[number]._at(step - ends[number])
         return element
 
+    def _rejected_around(self, step: int) -> range:
+        ends = self._known_ends()
+        number = bisect_right(ends, step) - 1
+        block = self._parts[number]._rejected_around(step - ends[number])
+        return range(ends[number] + block.start, ends[number] + block.stop)
+
     def _index(self, element: object) -> int:
         for number, part in enumerate(self._parts):
             try:

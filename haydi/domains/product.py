@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from haydi.domains.arguments import as_domain, as_domains
 from haydi.domains.describe import shorten
 from haydi.domains.domain import Domain
-from haydi.domains.grid import grid_all, grid_at, grid_elements, grid_index
+from haydi.domains.grid import grid_all, grid_at, grid_elements, grid_index, grid_rejected_around
 from haydi.errors import ArgumentTypeError, ArgumentValueError
 
 if TYPE_CHECKING:
@@ -81,6 +81,9 @@ class Product(Domain[tuple[Any, ...]]):
 
     def _at(self, step: int) -> tuple[Any, ...]:
         return grid_at(self._parts, step)
+
+    def _rejected_around(self, step: int) -> range:
+        return grid_rejected_around(self._parts, step)
 
     def _index(self, element: object) -> int:
         if not isinstance(element, tuple) or len(element) != len(self._parts):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from haydi.domains.arguments import as_domain, as_int
 from haydi.domains.domain import Domain
-from haydi.domains.grid import Combinations, grid_at, grid_elements, grid_index
+from haydi.domains.grid import Combinations, grid_at, grid_elements, grid_index, grid_rejected_around
 from haydi.errors import SkippedStepError
 
 if TYPE_CHECKING:
@@ -113,6 +113,13 @@ class Sequences(Domain[tuple[T, ...]]):
         choices = self._domain._known_size()
         length = self._length_of(choices, step)
         return grid_at(self._factors(length), step - self._shorter(choices, length))
+
+    def _rejected_around(self, step: int) -> range:
+        choices = self._domain._known_size()
+        length = self._length_of(choices, step)
+        origin = self._shorter(choices, length)
+        block = grid_rejected_around(self._factors(length), step - origin)
+        return range(origin + block.start, origin + block.stop)
 
     def _index(self, element: object) -> int:
         if not isinstance(element, tuple) or len(element) not in self.lengths:

@@ -16,9 +16,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from haydi.domains.arguments import as_domain, as_function
-from haydi.domains.describe import brief, show_function, show_int
+from haydi.domains.describe import brief, show_function
 from haydi.domains.domain import Domain
-from haydi.domains.elementary import range_size
+from haydi.domains.stepping import accepted, range_size, slice_of_block
 from haydi.errors import ArgumentTypeError, ArgumentValueError, SkippedStepError
 
 if TYPE_CHECKING:
@@ -74,6 +74,9 @@ class MappedDomain(Domain[R], Generic[T, R]):
 
     def _at(self, step: int) -> R:
         return self.function(self.domain._at(step))
+
+    def _rejected_around(self, step: int) -> range:
+        return self.domain._rejected_around(step)
 
     def _generate_one(self, rng: Random) -> R:
         return self.function(self.domain._generate_one(rng))
@@ -139,8 +142,15 @@ class FilteredDomain(Domain[T]):
     def _at(self, step: int) -> T:
         element = self.domain._at(step)
         if not self.function(element):
-            raise SkippedStepError(f"step {show_int(step)} of {self!r} is rejected by its filter")
+            raise SkippedStepError("rejected by a filter")
         return element
+
+    def _rejected_around(self, step: int) -> range:
+        try:
+            self.domain._at(step)
+        except SkippedStepError:
+            return self.domain._rejected_around(step)
+        return range(step, step + 1)
 
     def _index(self, element: object) -> int:
         step = self.domain._index(element)
@@ -151,8 +161,7 @@ class FilteredDomain(Domain[T]):
     def _generate_one(self, rng: Random) -> T:
         element = self.domain._generate_one(rng)
         if not self.function(element):
-            # There may be millions of these: the message is not worth building.
-            raise SkippedStepError("this draw was rejected by a filter")
+            raise SkippedStepError("rejected by a filter")
         return element
 
     def _with_parts(self, parts: tuple[Domain[Any], ...]) -> FilteredDomain[T]:
@@ -213,13 +222,16 @@ class Slice(Domain[T]):
         if steps.step == 1:
             return self.domain._elements(steps.start, steps.stop)
         if self.filtered:
-            return self.domain._accepted(iter(steps))
+            return accepted(self.domain, steps)
         if 1 < steps.step <= _SKIPPING_STRIDE_MAX:
             return islice(self.domain._elements(steps[0], steps[-1] + 1), 0, None, steps.step)
         return map(self.domain._at, steps)
 
     def _at(self, step: int) -> T:
         return self.domain._at(self.steps[step])
+
+    def _rejected_around(self, step: int) -> range:
+        return slice_of_block(self.steps, self.domain._rejected_around(self.steps[step]))
 
     def _index(self, element: object) -> int:
         step = self.domain._index(element)
