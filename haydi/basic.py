@@ -26,7 +26,7 @@ through :func:`set_of_sorted` and :func:`map_of_sorted`, which check nothing; al
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import starmap
 from operator import attrgetter, is_
 from typing import Any, Final, Generic, Protocol, TypeVar, final, overload
@@ -257,11 +257,11 @@ class Map(Ordered, Generic[K, V]):
     _keys: Keys[K]
     _values: tuple[V, ...]
 
-    def __init__(self, items: Any = ()) -> None:
-        if type(items) is Map:
+    def __init__(self, items: Map[K, V] | Mapping[K, V] | Iterable[tuple[K, V]] = ()) -> None:
+        if isinstance(items, Map):
             self._keys, self._values = items._keys, items._values
             return
-        pairs = items.items() if hasattr(items, "keys") and hasattr(items, "items") else items
+        pairs: Iterable[Any] = items.items() if isinstance(items, Mapping) else items
         keyed: dict[SortKey, tuple[K, V]] = {}
         for pair in argument_items("Map", "items", pairs):
             if not isinstance(pair, tuple | list) or len(pair) != 2:

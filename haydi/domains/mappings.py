@@ -188,16 +188,19 @@ class Mappings(Domain[R], Generic[K, V, R]):
             raise self._absent(element)
         mapping: Any = element
         try:
-            vector = tuple(map(mapping.__getitem__, self._items))
-            if len(mapping) == len(vector):
-                return self._vectors._index(vector)
+            step = self._vectors._index(tuple(map(mapping.__getitem__, self._items)))
         except (KeyError, ValueError):
-            pass
+            raise self._absent(element) from None
+        # The element may have more keys, or differ where a tuple does not see it (0 is not False in a Map).
+        if self._at(step) == element:
+            return step
+        if not self._value_domain._distinct:
+            return super()._index(element)
         raise self._absent(element)
 
     @cached_property
     def _searches(self) -> bool:
-        return not self._transparent or self._value_domain._searches
+        return not (self._transparent and self._value_domain._distinct) or self._value_domain._searches
 
     @cached_property
     def _previewable(self) -> bool:
