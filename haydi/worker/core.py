@@ -562,8 +562,7 @@ class WorkerCore:
             if message.run in place.loaded:
                 place.loaded.discard(message.run)
                 self._effects.append(Forget(place.index, message.run))
-        if self._steal is not None and self._steal[0] == message.run:
-    
+
     def _on_credit(self, message: m.Credit, now: float) -> None:
         self.flying_bytes = max(0, self.flying_bytes - message.bytes)
 
