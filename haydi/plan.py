@@ -17,12 +17,8 @@ by step from the beginning, because there the bookkeeping costs nothing and a st
 
 from __future__ import annotations
 
-import hashlib
 import os
-import reprlib
-import socket
 import sys
-import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain, islice
@@ -42,9 +38,8 @@ ENDLESS: Final = 1 << 128
 #: Ranges of up to this many steps are run step by step, so that a failure is located without a second run.
 TRACKED_STEPS_MAX: Final = 32
 
-_short_repr = reprlib.Repr()
-_short_repr.maxother = _short_repr.maxstring = 300
-_short_repr.maxtuple = _short_repr.maxlist = _short_repr.maxdict = 20
+#: Longest text by which an error shows an element.
+ELEMENT_TEXT_MAX: Final = 300
 
 
 class Source(Protocol):
@@ -87,6 +82,8 @@ class GenerateSource:
     _key: int = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        import hashlib  # here and below: what only some runs need is loaded when they do
+
         text = f"{type(self.seed).__name__}:{self.seed}".encode()
         object.__setattr__(self, "_key", int.from_bytes(hashlib.blake2b(text, digest_size=16).digest()))
 
@@ -361,12 +358,17 @@ def stream(pipeline: Pipeline[Any, Any]) -> Iterator[Any]:
 
 def _attach(error: Exception, step: int, stop: int, position: _Position | None) -> None:
     """Put where and how it failed on the exception, for the worker to send and for the user to read."""
+    import socket
+    import traceback
+
     element = None
     if position is not None:
         try:
-            element = _short_repr.repr(position.element)
+            element = repr(position.element)
         except Exception as broken:
             element = f"<repr failed: {broken!r}>"
+        if len(element) > ELEMENT_TEXT_MAX:
+            element = f"{element[:ELEMENT_TEXT_MAX]}..."
     frames = error.__traceback__
     while frames is not None and frames.tb_frame.f_globals.get("__name__", "").startswith("haydi."):
         frames = frames.tb_next

@@ -34,8 +34,13 @@ def dump_plan(plan: Plan) -> bytes:
         import os
 
         path.append(os.getcwd())
+    # The plan is a pickle of its own: on the other side the path is in force when its modules are imported.
+    return pickle.dumps((path, _dump(plan)), protocol=5)
+
+
+def _dump(plan: Plan) -> bytes:
     try:
-        data = pickle.dumps((path, plan), protocol=5)
+        data = pickle.dumps(plan, protocol=5)
         if b"__main__" not in data and not _by_value_modules():
             return data
     except Exception:  # many kinds; cloudpickle decides
@@ -43,10 +48,9 @@ def dump_plan(plan: Plan) -> bytes:
     import cloudpickle
 
     try:
-        data = cloudpickle.dumps((path, plan), protocol=5)
+        return bytes(cloudpickle.dumps(plan, protocol=5))
     except Exception as error:
         raise UnpicklableError(f"{_culprit(plan)} cannot be sent to a worker: {error}") from error
-    return bytes(data)
 
 
 def _by_value_modules() -> bool:

@@ -1,0 +1,45 @@
+"""The command ``haydi``: one door to the commands of a cluster."""
+
+from __future__ import annotations
+
+import click
+
+from haydi._version import __version__
+
+__all__ = ["main"]
+
+
+class _Lazy(click.Group):
+    """Loads a subcommand when it is asked for: a worker must start its nursery before anything else is loaded."""
+
+    _where = {"scheduler": "haydi.scheduler.command", "worker": "haydi.worker.command"}  # noqa: RUF012
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(self._where)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        import importlib
+
+        if cmd_name not in self._where:
+            return None
+        command = importlib.import_module(self._where[cmd_name]).command
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.command(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="haydi")
+def main() -> None:
+    """Haydi, the haystack diver: search through discrete structures, here or on a cluster.
+
+    `haydi scheduler` and `haydi worker` are haydi-scheduler and haydi-worker. In three terminals:
+
+    \b
+        haydi scheduler --port 8787
+        haydi worker 127.0.0.1:8787
+        python my_search.py    # DistributedContext(ip="127.0.0.1", port=8787)
+    """
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,209 @@
+"""The distributed context: pipelines on the workers of a scheduler.
+
+This module is the only door from contexts to the messaging library, and is imported when a context is made.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import warnings
+from datetime import timedelta
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from haydi import _worker_process
+from haydi.client.link import Link
+from haydi.client.run import DistributedRun
+from haydi.client.serialize import dump_plan
+from haydi.contexts.base import Context, Run, check_pipeline, seconds_of
+from haydi.contexts.local_cluster import LocalCluster
+from haydi.errors import ArgumentTypeError, ArgumentValueError, NestedRunError, NoWorkersError, UsageError
+from haydi.plan import compile_plan
+from haydi.report import Report
+
+if TYPE_CHECKING:
+    from haydi.pipeline import Pipeline
+
+__all__ = ["DistributedContext"]
+
+R = TypeVar("R")
+
+DEFAULT_PORT = 8787
+
+
+class DistributedContext(Context):
+    """Runs pipelines on the workers of a Haydi cluster.
+
+    With ``spawn_workers`` the context makes a cluster of its own on this machine: a scheduler and so many worker
+    processes, which end with the context, or with this program, however that ends. Otherwise it connects to the
+    ``haydi-scheduler`` at ``ip:port`` and uses the workers that are registered there; workers that join or leave
+    later are used, or missed, at once.
+
+    Args:
+        ip: Where the scheduler listens.
+        port: Its port, 8787 by default; with ``spawn_workers`` the port of the own scheduler, by default a free one.
+        spawn_workers: Number of worker processes to start here; 0 connects to a scheduler that is there.
+        connect_timeout: How long to wait for the scheduler's answer, in seconds or as a timedelta.
+
+    Raises:
+        ArgumentTypeError, ArgumentValueError: for arguments that cannot work.
+        ConnectionFailedError: when no scheduler answers, or the own one cannot be started.
+
+    Example:
+        >>> import haydi as hd
+        >>> with hd.DistributedContext(spawn_workers=2) as ctx:
+        ...     hd.Range(1000).map(lambda x: x + 1).sum().run(ctx)
+        500500
+    """
+
+    def __init__(
+        self,
+        ip: str = "127.0.0.1",
+        port: int | None = None,
+        spawn_workers: int = 0,
+        *,
+        connect_timeout: float | timedelta = 5.0,
+    ) -> None:
+        if _worker_process.INSIDE:
+            raise NestedRunError("a DistributedContext inside a worker: use run() without arguments here")
+        _check_arguments(ip, port, spawn_workers)
+        patience = seconds_of("connect_timeout", connect_timeout)
+        if not patience:
+            raise ArgumentValueError(f"connect_timeout={connect_timeout!r}: some seconds are needed")
+        self._pid = os.getpid()
+        self._closed = False
+        self._lock = threading.Lock()
+        self._latest: DistributedRun[Any] | None = None
+        #: How long a run waits when there is no worker at all, in seconds.
+        self.no_worker_seconds = 10.0
+        self._cluster: LocalCluster | None = None
+        if spawn_workers:
+            self._cluster = LocalCluster(spawn_workers, port or 0)
+            ip, port = "127.0.0.1", self._cluster.port
+        try:
+            watch = self._cluster.watch if self._cluster is not None else lambda: None
+            self._link = Link(ip, DEFAULT_PORT if port is None else port, max(patience, 20.0 * bool(spawn_workers)), watch)
+            if spawn_workers:
+                self.wait_for_workers(spawn_workers, timeout=20.0)
+        except BaseException:
+            self.close()
+            raise
+        if not self._link.slots:
+            warnings.warn(
+                f"the scheduler at {self.address} has no workers yet: start haydi-worker {self.address}, or call "
+                f"wait_for_workers()",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+
+    def __repr__(self) -> str:
+        if self._closed:
+            return "<DistributedContext closed>"
+        own = ", own cluster" if self._cluster is not None else ""
+        return f"<DistributedContext {self.address}, {self.worker_count} workers{own}>"
+
+    @property
+    def address(self) -> str:
+        """``host:port`` of the scheduler."""
+        return self._link.address
+
+    @property
+    def worker_count(self) -> int:
+        """Number of registered workers: compute processes, over all daemons."""
+        with self._lock:
+            if not self._closed:
+                self._link.wait_until(lambda: True)
+        return self._link.slots
+
+    def wait_for_workers(self, n: int = 1, timeout: float | timedelta | None = None) -> int:
+        """Wait until at least ``n`` workers are registered.
+
+        Returns:
+            How many there are.
+
+        Raises:
+            NoWorkersError: when there are fewer after ``timeout``.
+        """
+        if isinstance(n, bool) or not isinstance(n, int):
+            raise ArgumentTypeError(f"n={n!r}: a number of workers is needed")
+        seconds = seconds_of("timeout", timeout)
+        link = self._link
+        if not link.wait_until(lambda: link.slots >= n or link.error is not None, seconds):
+            raise NoWorkersError(
+                f"{link.slots} workers are registered at {self.address} after {seconds:g} s, not {n}: start more with "
+                f"haydi-worker {self.address}"
+            )
+        if link.error is not None:
+            raise link.error
+        return link.slots
+
+    def submit(self, pipeline: Pipeline[Any, R], timeout: float | timedelta | None = None) -> Run[R]:
+        run = self._start(pipeline, timeout)
+        self._link.nudge()
+        return run
+
+    def run(self, pipeline: Pipeline[Any, R], timeout: float | timedelta | None = None) -> R:
+        run = self._start(pipeline, timeout)
+        try:
+            return run.result()
+        except KeyboardInterrupt:
+            run.cancel()
+            raise
+        finally:
+            self.last_report = run.report
+
+    def _start(self, pipeline: Pipeline[Any, R], timeout: float | timedelta | None) -> DistributedRun[R]:
+        seconds = seconds_of("timeout", timeout)
+        if _worker_process.INSIDE:
+            raise NestedRunError("a parallel run inside a worker: use run() without arguments here")
+        if self._closed or os.getpid() != self._pid:
+            what = "is closed" if self._closed else "belongs to the process that made it"
+            raise UsageError(f"this context {what}: make a new DistributedContext")
+        if self._link.error is not None:
+            raise self._link.error
+        plan = compile_plan(check_pipeline(pipeline))
+        payload = dump_plan(plan) if plan.steps else b""
+        number = int.from_bytes(os.urandom(8)) >> 1
+        return DistributedRun(number, plan, payload, self._link, seconds, self.no_worker_seconds, self._on_over)
+
+    def _on_over(self, report: Report) -> None:
+        self.last_report = report
+
+    def close(self) -> None:
+        """Leave the cluster; an own one ends. Runs that go on are lost. Closing twice does nothing."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        if os.getpid() != self._pid:
+            return
+        if hasattr(self, "_link"):
+            self._link.close()
+        if self._cluster is not None:
+            self._cluster.close()
+
+    def __enter__(self) -> DistributedContext:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _check_arguments(ip: object, port: object, spawn_workers: object) -> None:
+    if not isinstance(ip, str) or not ip:
+        raise ArgumentTypeError(f"ip={ip!r}: an address as text is needed, for example '192.168.1.1'")
+    if port is not None:
+        if isinstance(port, bool) or not isinstance(port, int):
+            raise ArgumentTypeError(f"port={port!r}: an int is needed, for example {DEFAULT_PORT}")
+        if not 0 < port < 65536:
+            raise ArgumentValueError(f"port={port!r}: must be between 1 and 65535")
+    if isinstance(spawn_workers, bool) or not isinstance(spawn_workers, int):
+        raise ArgumentTypeError(f"spawn_workers={spawn_workers!r}: a number of worker processes is needed, for example 4")
+    if spawn_workers < 0:
+        raise ArgumentValueError(f"spawn_workers={spawn_workers!r}: must not be negative; 0 connects to ip:port")
+    if spawn_workers > 4096:
+        raise ArgumentValueError(f"spawn_workers={spawn_workers!r}: more than 4096 processes on one machine is no use")

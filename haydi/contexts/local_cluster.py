@@ -1,0 +1,120 @@
+"""A cluster of one's own on this machine: a scheduler and a worker daemon, as child processes.
+
+Both are started with a pipe as their stdin that this process holds open. When this process ends, in whatever way,
+the kernel closes the pipe and they end; compute processes end with their daemon in the same way. They are sessions of
+their own, so that a Ctrl-C in the terminal reaches only this process, which then decides.
+
+The daemon is started at once, without waiting for the scheduler, and told the address through its pipe.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from haydi.errors import ConnectionFailedError, RunLostError
+
+__all__ = ["LocalCluster"]
+
+START_SECONDS = 20.0
+STOP_SECONDS = 3.0
+#: A worker daemon that ends is started again, but not more often than this, in seconds.
+RESTART_SECONDS = 1.0
+
+
+class LocalCluster:
+    """A scheduler and a daemon with ``slots`` compute processes.
+
+    Args:
+        slots: Number of compute processes.
+        port: Port of the scheduler; 0 takes a free one.
+
+    Raises:
+        ConnectionFailedError: when the scheduler cannot start; its own words are in the message.
+    """
+
+    def __init__(self, slots: int, port: int = 0) -> None:
+        self.slots = slots
+        self._scheduler = _start("haydi.scheduler", "--local", "127.0.0.1", str(port))
+        self._worker: subprocess.Popen[bytes] | None = None
+        self._started_at = time.monotonic()
+        try:
+            self._worker = self._start_worker()
+            self.port = self._read_port(port)
+            self._tell_address()
+        except BaseException:
+            self.close()
+            raise
+
+    def _start_worker(self) -> subprocess.Popen[bytes]:
+        self._started_at = time.monotonic()
+        return _start("haydi.worker", "--local", str(self.slots))
+
+    def _tell_address(self) -> None:
+        assert self._worker is not None
+        assert self._worker.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            os.write(self._worker.stdin.fileno(), f"127.0.0.1 {self.port}\n".encode())
+
+    def _read_port(self, port: int) -> int:
+        assert self._scheduler.stdout is not None
+        descriptor = self._scheduler.stdout.fileno()
+        ready, _, _ = select.select([descriptor], [], [], START_SECONDS)
+        line = os.read(descriptor, 64) if ready else b""
+        if not line.strip().isdigit():
+            raise ConnectionFailedError(
+                f"the scheduler of the local cluster did not start on port {port or 'of its choice'}: is the port in "
+                f"use? Its own words stand above, on stderr"
+            )
+        return int(line)
+
+    def watch(self) -> None:
+        """Start the daemon again if it ended.
+
+        Raises:
+            RunLostError: when the scheduler ended.
+        """
+        if (code := self._scheduler.poll()) is not None:
+            raise RunLostError(f"the scheduler of the local cluster ended with code {code}; make a new context")
+        if self._worker is not None and self._worker.poll() is not None:
+            if time.monotonic() - self._started_at > RESTART_SECONDS:
+                self._worker = self._start_worker()
+                self._tell_address()
+
+    def close(self) -> None:
+        """End both; by force if they take longer than a few seconds."""
+        processes = [p for p in (self._worker, self._scheduler) if p is not None]
+        for process in processes:
+            assert process.stdin is not None
+            with contextlib.suppress(OSError):
+                process.stdin.close()
+        end = time.monotonic() + STOP_SECONDS
+        for process in processes:
+            try:
+                process.wait(max(0.0, end - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            if process.stdout is not None:
+                process.stdout.close()
+
+
+def _start(module: str, *arguments: str) -> subprocess.Popen[bytes]:
+    """Start a module of this very Haydi in a fresh interpreter."""
+    environment = dict(os.environ)
+    root = str(Path(__file__).resolve().parents[2])
+    path = environment.get("PYTHONPATH")
+    environment["PYTHONPATH"] = root if not path else f"{root}{os.pathsep}{path}"
+    return subprocess.Popen(
+        [sys.executable, "-m", module, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environment,
+        bufsize=0,
+        start_new_session=True,
+    )

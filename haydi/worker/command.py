@@ -1,0 +1,87 @@
+"""The command line of ``haydi-worker``."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+
+import click
+
+from haydi import logs
+from haydi._version import __version__
+from haydi.worker.nursery import Nursery
+
+__all__ = ["command"]
+
+WORKERS_MAX = 4096
+
+
+class _Workers(click.ParamType):
+    """``auto`` or a number of compute processes."""
+
+    name = "auto|N"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if value == "auto":
+            try:
+                return len(os.sched_getaffinity(0))
+            except AttributeError:
+                return os.cpu_count() or 1
+        text = str(value)
+        if not text.isdecimal() or not 1 <= int(text) <= WORKERS_MAX:
+            self.fail(f"{text!r} is neither auto nor a number between 1 and {WORKERS_MAX}", param, ctx)
+        return int(text)
+
+
+@click.command(
+    context_settings={"auto_envvar_prefix": "HAYDI", "show_default": True, "help_option_names": ["-h", "--help"]}
+)
+@click.argument("address", metavar="ADDRESS", envvar="HAYDI_ADDRESS")
+@click.option(
+    "--workers", default="auto", type=_Workers(), help="Number of compute processes; auto takes the cores that this "
+    "process may use.", show_envvar=True,
+)  # fmt: skip
+@click.option("--name", default="", help="Name in logs and reports; HOST-PID by default.", show_envvar=True)
+@click.option(
+    "--death-timeout", default=300.0, type=click.FloatRange(min=0.1), metavar="SECONDS", show_envvar=True,
+    help="End when no scheduler has answered for so long.",
+)  # fmt: skip
+@click.option(
+    "--log-level", default="info", type=click.Choice(["debug", "info", "warning", "error"]), show_envvar=True
+)
+@click.option("--json-log", is_flag=True, help="Write the log as one JSON object a line.", show_envvar=True)
+@click.version_option(__version__, prog_name="haydi-worker")
+def command(address: str, workers: int, name: str, death_timeout: float, log_level: str, json_log: bool) -> None:
+    """Start a worker daemon for the haydi-scheduler at ADDRESS (HOST:PORT).
+
+    The daemon starts compute processes, which run the functions of your pipelines, and looks after them: one that
+    dies is replaced, and what it had not reported runs again. Start one daemon on each machine:
+
+    \b
+        haydi-worker 192.168.1.1:8787                # a compute process for each core
+        haydi-worker 192.168.1.1:8787 --workers 4
+
+    It may be started before the scheduler, and it joins a run that is going on. SIGTERM and Ctrl-C end it in order:
+    what it had not finished is given to others. What your functions print goes to its stderr, with the log.
+
+    Exit codes: 0 ended in order, 2 wrong usage, 3 no scheduler answered in time, 4 the scheduler refused.
+    """
+    nursery = Nursery.start()  # before the messaging library makes a thread
+    logs.set_up(log_level, json_log)
+    from haydi.errors import HaydiError
+    from haydi.wire.transport import parse_address
+    from haydi.worker.core import WorkerSettings
+    from haydi.worker.server import WorkerServer, stop_on_signals
+
+    try:
+        host, port = parse_address(address)
+        server = WorkerServer(nursery, host, port, workers, name, WorkerSettings(death_seconds=death_timeout))
+    except HaydiError as error:
+        nursery.close()
+        click.echo(f"haydi-worker: {error}", err=True)
+        sys.exit(2)
+    stop_on_signals(server)
+    log = logging.getLogger("haydi.worker")
+    log.info("worker (Haydi %s) with %d compute processes, for the scheduler at %s:%d", __version__, workers, host, port)
+    sys.exit(server.serve())
