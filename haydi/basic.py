@@ -65,6 +65,11 @@ class Atom(Ordered):
     Args:
         index: Position in the USet, from 0.
         parent: The USet.
+
+    >>> from haydi.domains.elementary import USet
+    >>> first, second = USet(2, "a")
+    >>> first, second.index, first < second, first == USet(2, "a")[0], first == USet(2, "b")[0]
+    (a0, 1, True, True, False)
     """
 
     __slots__ = ("_hash", "_index", "_key", "_parent")

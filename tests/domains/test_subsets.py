@@ -134,12 +134,12 @@ def test_starts_at_any_of_many_steps():
     domain = Subsets(hd.Range(200))
     assert domain.size == 2**200
     rng = random.Random(3)
-    for _ in range(20):
+    for _ in range(8):
         step = rng.randrange(2**200)
-        near = list(islice(domain.elements(step), 300))
-        assert near == [domain[step + i] for i in range(300)]
+        near = list(islice(domain.elements(step), 200))
+        assert near == [domain[step + i] for i in range(200)]
         assert domain.index(near[0]) == step
-        assert list(domain.elements(step, step + 300)) == near
+        assert list(domain.elements(step, step + 200)) == near
 
 
 @given(st.integers(0, 300), st.integers(0, 300), st.integers(0, 300))
