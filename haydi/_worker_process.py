@@ -1,7 +1,7 @@
 """Whether this process runs user code for a worker daemon.
 
-A module of its own, because those who ask (contexts, which then refuse to start a run inside a run) must not load
-the worker to do so.
+A module of its own, because those who ask (contexts, which then refuse to start a run inside a run) must not
+load the worker to do so.
 """
 
 from __future__ import annotations

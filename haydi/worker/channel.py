@@ -8,9 +8,9 @@ Nothing here is a pickle: what a payload holds is the business of :mod:`haydi.wo
 unbounded ints, so ints beyond 64 bits travel in a header as an extension type.
 
 The two ends live differently. The supervisor must answer the scheduler whatever a compute process does, so
-its end never blocks: :meth:`Channel.send` keeps what does not fit, :meth:`Channel.receive` takes what is there.
-A compute process has nothing to do but its work, so its end blocks. Payloads of any size are copied a constant
-number of times: a large one is received in place.
+its end never blocks: :meth:`Channel.send` keeps what does not fit, :meth:`Channel.receive` takes what is
+there. A compute process has nothing to do but its work, so its end blocks. Payloads of any size are copied a
+constant number of times: a large one is received in place.
 
 The messages, as headers; each begins with its code, and those marked with * have a payload::
 
