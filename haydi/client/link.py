@@ -23,7 +23,7 @@ from typing import Any, Protocol
 from haydi.errors import ConnectionFailedError, HaydiError, ProtocolError, RunLostError
 from haydi.wire import messages as m
 from haydi.wire.identity import hello
-from haydi.wire.transport import Connection, Poll, Wakeup
+from haydi.wire.transport import SOCKET, Connection, Poll, Wakeup
 
 __all__ = ["Link", "LinkedRun"]
 
@@ -215,7 +215,7 @@ class Link:
         if self._wakeup.fileno() in ready:
             self._wakeup.clear()
         now = time.monotonic()
-        if 0 in ready:
+        if SOCKET in ready:
             self._receive(now)
         self._look_after(now)
         self._flush()

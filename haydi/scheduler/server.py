@@ -18,7 +18,7 @@ from haydi.errors import ProtocolError
 from haydi.scheduler.core import Effect, SchedulerCore, SchedulerSettings, Send
 from haydi.scheduler.vigil import Vigil
 from haydi.wire import messages as m
-from haydi.wire.transport import Listener, Poll, Wakeup
+from haydi.wire.transport import SOCKET, Listener, Poll, Wakeup
 
 __all__ = ["SchedulerServer", "serve_local"]
 
@@ -72,7 +72,7 @@ class SchedulerServer:
                 ready = self._poll.wait(self._patience(now))
                 now = time.monotonic()
                 effects: list[Effect] = []
-                if 0 in ready:
+                if SOCKET in ready:
                     self._receive(now, effects)
                 for descriptor in ready:
                     if descriptor in self._vigil.descriptors:

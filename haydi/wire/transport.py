@@ -21,11 +21,13 @@ import zmq
 from haydi.errors import ArgumentValueError, ConnectionFailedError, ProtocolError
 from haydi.wire.messages import Message, decode, encode
 
-__all__ = ["Connection", "Listener", "Poll", "Wakeup", "parse_address"]
+__all__ = ["SOCKET", "Connection", "Listener", "Poll", "Wakeup", "parse_address"]
 
 #: Up to so many envelopes are taken from a socket before other things get their turn.
 BATCH_MAX = 256
 DEFAULT_PORT = 8787
+#: What stands for the socket among the descriptors that :meth:`Poll.wait` tells of.
+SOCKET = -1
 
 
 def parse_address(text: str, default_port: int | None = DEFAULT_PORT) -> tuple[str, int]:
@@ -208,11 +210,11 @@ class Poll:
         self._poller.unregister(self._key(source))
 
     def wait(self, seconds: float | None) -> dict[int, tuple[bool, bool]]:
-        """Wait at most this long. Returns descriptor -> (readable, writable); sockets are under 0."""
+        """Wait at most this long. Returns descriptor -> (readable, writable), the socket as :data:`SOCKET`."""
         milliseconds = None if seconds is None else max(0, int(seconds * 1000 + 0.999))
         ready: dict[int, tuple[bool, bool]] = {}
         for source, events in self._poller.poll(milliseconds):
-            key = source if isinstance(source, int) else 0
+            key = source if isinstance(source, int) else SOCKET
             ready[key] = (bool(events & (zmq.POLLIN | zmq.POLLERR)), bool(events & zmq.POLLOUT))
         return ready
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 from haydi.errors import ProtocolError
 from haydi.wire import messages as m
 from haydi.wire.identity import hello
-from haydi.wire.transport import Connection, Poll, Wakeup
+from haydi.wire.transport import SOCKET, Connection, Poll, Wakeup
 from haydi.worker import channel as ch
 from haydi.worker import core as c
 from haydi.worker.nursery import Died, Nursery, Spawned
@@ -122,7 +122,7 @@ class WorkerServer:
                     self._channels[slot].flush()
                 if readable:
                     self._hear(slot, now)
-        if 0 in ready:
+        if SOCKET in ready:
             self._receive(now)
         if self._nursery.fileno() in ready:
             self._hear_nursery(now)
