@@ -156,6 +156,8 @@ class SchedulerCore:
         self._next_client = 1
         self._tie = 0
         self._next_beat = 0.0
+        #: Messages that can wait for the next one to the same peer, or the next tick: each envelope wakes a process.
+        self._later: dict[Peer, list[m.Message]] = {}
         self._effects: list[Effect] = []
         self._handlers: dict[type[Any], tuple[dict[Peer, Any], Callable[[Any, Any, float], None]]] = {
             m.Submit: (self.clients, self._on_submit),
@@ -315,6 +317,7 @@ class SchedulerCore:
             self._note(logging.INFO, f"client {client.hello.host} pid {client.hello.pid} is gone: {reason}")
             return
         worker = self.workers.pop(peer)
+        self._later.pop(peer, None)
         self.hungry.pop(peer, None)
         self.victims.discard(peer)
         self.slots -= worker.slots
@@ -573,11 +576,17 @@ class SchedulerCore:
             if worker.stealing == run.number:
                 worker.stealing = None
                 self.victims.discard(peer)
-            self._send(peer, m.End(run.number))
+            if peer in run.ledger.held:  # it is still at work on what nobody needs
+                self._send(peer, m.End(run.number))
+            else:
+                self._later.setdefault(peer, []).append(m.End(run.number))
 
     # --- effects --------------------------------------------------------------------------------------
 
     def _send(self, peer: Peer, message: m.Message) -> None:
+        if self._later:
+            for late in self._later.pop(peer, ()):
+                self._effects.append(Send(peer, late))
         self._effects.append(Send(peer, message))
 
     def _note(self, level: int, text: str) -> None:

@@ -61,7 +61,7 @@ class SchedulerServer:
         self._poll.add(descriptor)
         self._lifeline = descriptor
 
-    _lifeline = -1
+    _lifeline: int | None = None
 
     def serve(self) -> None:
         """Work until :meth:`stop`; then tell the daemons, and close."""
@@ -77,7 +77,7 @@ class SchedulerServer:
                 for descriptor in ready:
                     if descriptor in self._vigil.descriptors:
                         effects += self._lost(self._vigil.descriptors[descriptor], "its process ended", now)
-                if self._lifeline in ready and not os.read(self._lifeline, 4096):
+                if self._lifeline is not None and self._lifeline in ready and not os.read(self._lifeline, 4096):
                     self.stop("the program that started it ended")
                 for peer in self._vigil.ended(now):
                     effects += self._lost(peer, "its process ended", now)

@@ -25,6 +25,8 @@ __all__ = ["SOCKET", "Connection", "Listener", "Poll", "Wakeup", "parse_address"
 
 #: Up to so many envelopes are taken from a socket before other things get their turn.
 BATCH_MAX = 256
+# As plain ints: the flags of pyzmq are enums, and each use of one costs as much as a small message.
+_IN, _OUT, _ERR, _NOBLOCK = int(zmq.POLLIN), int(zmq.POLLOUT), int(zmq.POLLERR), int(zmq.NOBLOCK)
 DEFAULT_PORT = 8787
 #: What stands for the socket among the descriptors that :meth:`Poll.wait` tells of.
 SOCKET = -1
@@ -86,7 +88,7 @@ class Listener:
         received: list[tuple[bytes, list[Message] | ProtocolError]] = []
         while len(received) < BATCH_MAX:
             try:
-                peer, *frames = self.socket.recv_multipart(zmq.NOBLOCK)
+                peer, *frames = self.socket.recv_multipart(_NOBLOCK)
             except zmq.Again:
                 break
             try:
@@ -98,7 +100,7 @@ class Listener:
     def send(self, peer: bytes, messages: Sequence[Message]) -> bool:
         """Send messages to a peer. False when it is not connected any more."""
         try:
-            self.socket.send_multipart([peer, *encode(messages)], zmq.NOBLOCK)
+            self.socket.send_multipart([peer, *encode(messages)], _NOBLOCK)
         except zmq.ZMQError as error:
             if error.errno in (errno.EHOSTUNREACH, errno.EAGAIN):
                 return False
@@ -127,7 +129,7 @@ class Connection:
 
     def send(self, messages: Sequence[Message]) -> None:
         """Queue messages for the scheduler."""
-        self.socket.send_multipart(encode(messages), zmq.NOBLOCK, copy=sum(_size(x) for x in messages) < 1 << 16)
+        self.socket.send_multipart(encode(messages), _NOBLOCK, copy=sum(_size(x) for x in messages) < 1 << 16)
 
     def receive(self) -> list[Message]:
         """Messages that are there.
@@ -138,7 +140,7 @@ class Connection:
         received: list[Message] = []
         for _ in range(BATCH_MAX):
             try:
-                frames = self.socket.recv_multipart(zmq.NOBLOCK)
+                frames = self.socket.recv_multipart(_NOBLOCK)
             except zmq.Again:
                 break
             received.extend(decode(frames))
@@ -202,7 +204,7 @@ class Poll:
 
     def add(self, source: Listener | Connection | int, write: bool = False, read: bool = True) -> None:
         """Watch a source; again, with other flags, to change them."""
-        flags = (zmq.POLLIN if read else 0) | (zmq.POLLOUT if write else 0)
+        flags = (_IN if read else 0) | (_OUT if write else 0)
         self._poller.register(self._key(source), flags)
 
     def remove(self, source: Listener | Connection | int) -> None:
@@ -215,7 +217,7 @@ class Poll:
         ready: dict[int, tuple[bool, bool]] = {}
         for source, events in self._poller.poll(milliseconds):
             key = source if isinstance(source, int) else SOCKET
-            ready[key] = (bool(events & (zmq.POLLIN | zmq.POLLERR)), bool(events & zmq.POLLOUT))
+            ready[key] = (bool(events & (_IN | _ERR)), bool(events & _OUT))
         return ready
 
 

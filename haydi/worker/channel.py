@@ -153,8 +153,12 @@ class Channel:
             header: Code and fields: ints of any size, floats, bools, texts.
             payload: Opaque bytes; they must not change before they are sent.
         """
-        self._outbox.extend(map(memoryview, _frames(header, payload)))
+        self.post(header, payload)
         self.flush()
+
+    def post(self, header: list[Any], payload: bytes = b"") -> None:
+        """As :meth:`send`, but only keep the message; :meth:`flush` sends it, with all others, by one system call."""
+        self._outbox.extend(map(memoryview, _frames(header, payload)))
 
     def flush(self) -> None:
         """Send what waits, as far as it fits."""

@@ -60,6 +60,8 @@ class WorkerSettings:
     recut_seconds: float = 0.5
     interrupt_grace_seconds: float = 0.5
     low_water_seconds: float = 0.05
+    #: A wish for more work waits so long for an envelope that leaves anyway: each one wakes the scheduler.
+    want_seconds: float = 0.002
     #: A slot stays with a client for at least this long.
     quantum_seconds: float = 0.2
     #: Flushing may take up to this part of a slot's time.
@@ -231,6 +233,7 @@ class WorkerCore:
         self.flying_bytes = 0
         #: Idle slots as last told to the scheduler; None when it owes us nothing.
         self.wanted: int | None = None
+        self._want_at = math.inf
         self.owner_seconds: dict[int, float] = {}
         self._next_stride = 0
         self._heard_at = now
@@ -372,7 +375,7 @@ class WorkerCore:
 
     def next_deadline(self) -> float:
         """When :meth:`tick` wants to be called at the latest."""
-        at = min(self._beat_at, *(min(s.kill_at, s.respawn_at) for s in self.slots))
+        at = min(self._beat_at, self._want_at, *(min(s.kill_at, s.respawn_at) for s in self.slots))
         if self.welcome is None:
             return min(at, self._retry_at)
         if any(s.ready and not s.strides for s in self.slots):
@@ -633,7 +636,7 @@ class WorkerCore:
             for place in self.slots:
                 if place.ready:
                     self._employ(place, now)
-            self._hunger()
+            self._hunger(now)
         return self._take()
 
     def _employ(self, place: Slot, now: float) -> None:
@@ -764,12 +767,15 @@ class WorkerCore:
 
     # --- wanting more ---------------------------------------------------------------------------------
 
-    def _hunger(self) -> None:
+    def _hunger(self, now: float) -> None:
         idle = sum(s.ready and not s.strides for s in self.slots)
-        if self.wanted is not None and idle <= self.wanted:
+        if (self.wanted is not None and idle <= self.wanted) or not (idle or self._low()):
+            self._want_at = math.inf
             return
-        if not idle and not self._low():
+        if not any(isinstance(effect, ToScheduler) for effect in self._effects) and now < self._want_at:
+            self._want_at = min(self._want_at, now + self.settings.want_seconds)
             return
+        self._want_at = math.inf
         self.wanted = idle
         self._send(m.Want(idle))
 

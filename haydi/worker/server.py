@@ -58,20 +58,24 @@ class WorkerServer:
         self._slot_of: dict[int, int] = {}
         self._flags: dict[int, tuple[bool, bool]] = {}
         self._pids: dict[int, int] = {}
+        #: Slots with messages to send at the end of the turn: each wakes a process, which is the dear part.
+        self._posted: set[int] = set()
+        #: Slots with messages that can wait for the next one: what to forget.
+        self._lazy: set[int] = set()
         self._wakeup = Wakeup()
         self._reason = ""
         self.exit_code = 0
         self._outgoing: list[m.Message] = []
-        self._lifeline = -1
+        self._lifeline: int | None = None
         self._connection = Connection(host, port)
         self._poll = Poll([self._connection, self._wakeup.fileno(), nursery.fileno()])
         self._perform: dict[type[object], Callable[..., None]] = {
             c.ToScheduler: lambda e: self._outgoing.append(e.message),
-            c.Load: lambda e: self._tell(e.slot, [ch.LOAD, e.run], e.payload),
-            c.StartStride: lambda e: self._tell(
+            c.Load: lambda e: self._post(e.slot, [ch.LOAD, e.run], e.payload),
+            c.StartStride: lambda e: self._post(
                 e.slot, [ch.STRIDE, e.number, e.run, e.start, e.stop, e.budget_seconds, e.flush]
             ),
-            c.Forget: lambda e: self._tell(e.slot, [ch.FORGET, e.run]),
+            c.Forget: lambda e: self._post(e.slot, [ch.FORGET, e.run], lazy=True),
             c.Interrupt: self._interrupt,
             c.Kill: self._kill,
             c.Spawn: lambda e: nursery.spawn(e.slot),
@@ -126,12 +130,13 @@ class WorkerServer:
             self._receive(now)
         if self._nursery.fileno() in ready:
             self._hear_nursery(now)
-        if self._lifeline in ready and not os.read(self._lifeline, 4096):
+        if self._lifeline is not None and self._lifeline in ready and not os.read(self._lifeline, 4096):
             self.stop("the program that started it ended")
         if self._wakeup.fileno() in ready:
             self._wakeup.clear()
         if now >= core.next_deadline():
             self._apply(core.tick(now))
+            self._posted |= self._lazy
         self._flush()
 
     def _receive(self, now: float) -> None:
@@ -147,7 +152,7 @@ class WorkerServer:
         """Poll for what each channel needs now; changes are rare, so the poller is touched rarely."""
         congested = self.core.congested
         for slot, channel in self._channels.items():
-            flags = (not congested, channel.wants_write)
+            flags = (not congested, channel.wants_write and slot not in self._lazy)
             if self._flags.get(slot) != flags:
                 self._flags[slot] = flags
                 self._poll.add(channel.fileno(), read=flags[0], write=flags[1])
@@ -210,14 +215,21 @@ class WorkerServer:
                 del self._slot_of[channel.fileno()]
                 self._poll.remove(channel.fileno())
             self._flags.pop(slot, None)
+            self._lazy.discard(slot)
+            self._posted.discard(slot)
             channel.close()
             os.close(self._controls.pop(slot))
         self._apply(self.core.died(slot, describe_death(event), now))
 
-    def _tell(self, slot: int, header: list[object], payload: bytes = b"") -> None:
+    def _post(self, slot: int, header: list[object], payload: bytes = b"", lazy: bool = False) -> None:
         channel = self._channels.get(slot)
-        if channel is not None:
-            channel.send(header, payload)
+        if channel is None:
+            return
+        if not lazy:
+            self._posted.add(slot)
+        elif not channel.wants_write:
+            self._lazy.add(slot)
+        channel.post(header, payload)
 
     def _interrupt(self, effect: c.Interrupt) -> None:
         control = self._controls.get(effect.slot)
@@ -237,6 +249,11 @@ class WorkerServer:
             self._perform[type(effect)](effect)
 
     def _flush(self) -> None:
+        if self._posted:
+            for slot in self._posted:
+                self._channels[slot].flush()
+            self._lazy -= self._posted
+            self._posted.clear()
         if self._outgoing:
             self._connection.send(self._outgoing)
             self._outgoing = []
