@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from haydi._version import __version__
 from haydi.actions import Action
 from haydi.basic import Atom, Map, Set, compare, sort, sort_key
-from haydi.contexts.base import Context, Run
+from haydi.context import Context, Run
 from haydi.contexts.serial import SerialContext
 from haydi.contexts.session import session
 from haydi.domains import (

@@ -23,7 +23,7 @@ from haydi.domains.transformed import FilteredDomain, MappedDomain
 from haydi.errors import ArgumentTypeError, ArgumentValueError, UsageError
 
 if TYPE_CHECKING:
-    from haydi.contexts.base import Context
+    from haydi.context import Context
     from haydi.domains.domain import Domain
 
 __all__ = ["Filter", "Generate", "Iterate", "Map", "Method", "Pipeline", "Take", "Transformation"]
@@ -300,7 +300,9 @@ class Pipeline(Generic[T, R]):
         """
         return self.action(actions.Sum())
 
-    def groups(self, key: Callable[[T], Hashable], limit: int | None = None) -> Pipeline[T, dict[Any, list[T]]]:
+    def groups(
+        self, key: Callable[[T], Hashable], limit: int | None = None
+    ) -> Pipeline[T, dict[Any, list[T]]]:
         """Elements by ``key(element)``; with ``limit`` the earliest ``limit`` of each group. A key of None skips.
 
         Example:
@@ -356,7 +358,7 @@ class Pipeline(Generic[T, R]):
         """
         from haydi.contexts.session import context_for
 
-        return cast("R", context_for(ctx).run(self, timeout=timeout))
+        return context_for(ctx).run(self, timeout=timeout)
 
 
 def _peel(

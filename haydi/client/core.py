@@ -93,7 +93,9 @@ class RunCore:
     def check(self) -> None:
         """Assert every invariant."""
         if self.state == "done":
-            assert self.coverage.contains(0, self.limit), f"done, but {self.coverage.gaps(self.limit)} are missing"
+            assert self.coverage.contains(0, self.limit), (
+                f"done, but {self.coverage.gaps(self.limit)} are missing"
+            )
 
     def _on_partial(self, message: m.Partial) -> None:
         start, stop = message.start, message.stop

@@ -87,7 +87,9 @@ class Link:
         self._watch_at = 0.0
         self._outbox.append(hello("client"))
         try:
-            answered = self.wait_until(lambda: self._welcome is not None or self.error is not None, patience_seconds)
+            answered = self.wait_until(
+                lambda: self._welcome is not None or self.error is not None, patience_seconds
+            )
             if self.error is not None:
                 raise self.error
             if not answered:
@@ -231,7 +233,11 @@ class Link:
         try:
             messages = self._connection.receive()
         except ProtocolError as error:
-            self._lose(ConnectionFailedError(f"what answers at {self.address} is no haydi-scheduler of this version: {error}"))
+            self._lose(
+                ConnectionFailedError(
+                    f"what answers at {self.address} is no haydi-scheduler of this version: {error}"
+                )
+            )
             return
         self._heard_at = now
         for message in messages:
@@ -243,12 +249,16 @@ class Link:
             elif isinstance(message, m.Welcome):
                 self._welcome = message
             elif isinstance(message, m.Refused):
-                self._lose(ConnectionFailedError(f"the scheduler at {self.address} refuses: {message.reason}"))
+                self._lose(
+                    ConnectionFailedError(f"the scheduler at {self.address} refuses: {message.reason}")
+                )
             elif isinstance(message, m.Stop):
                 self._lose(RunLostError(f"the scheduler at {self.address} ended: {message.reason}"))
             elif isinstance(message, m.Unknown) and self._welcome is not None:
                 self._lose(
-                    RunLostError(f"the scheduler at {self.address} was restarted, or gave this program up as silent")
+                    RunLostError(
+                        f"the scheduler at {self.address} was restarted, or gave this program up as silent"
+                    )
                 )
 
     def _look_after(self, now: float) -> None:
@@ -263,7 +273,9 @@ class Link:
             # A process that was stopped for long finds old messages first: give them a chance.
             if not self._poll.wait(0):
                 self._lose(
-                    RunLostError(f"the scheduler at {self.address} is silent for {now - self._heard_at:.0f} s")
+                    RunLostError(
+                        f"the scheduler at {self.address} is silent for {now - self._heard_at:.0f} s"
+                    )
                 )
         for run in list(self._runs.values()):
             run.on_tick(now)

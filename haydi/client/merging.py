@@ -51,7 +51,9 @@ class Merger:
         else:
             left = -1
         if i < len(self._starts) and self._starts[i] < stop:
-            raise ValueError(f"steps [{start}, {stop}) overlap the merged ones [{self._starts[i]}, {self._stops[i]})")
+            raise ValueError(
+                f"steps [{start}, {stop}) overlap the merged ones [{self._starts[i]}, {self._stops[i]})"
+            )
         self.steps += stop - start
         merge = self.action.merge
         if left >= 0:

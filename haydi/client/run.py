@@ -13,7 +13,7 @@ from haydi.client.core import RunCore
 from haydi.client.link import Link
 from haydi.client.merging import Merger
 from haydi.client.serialize import load_failure
-from haydi.contexts.base import Run, seconds_of
+from haydi.context import Run, seconds_of
 from haydi.errors import HaydiError, NoWorkersError, RunCancelledError, StepFailure
 from haydi.plan import ENDLESS, Plan
 from haydi.report import Report, WorkerShare
@@ -103,7 +103,9 @@ class DistributedRun(Run[R]):
             share.seconds += message.seconds
         try:
             self._link.send(self._core.handle(message))
-        except Exception as error:  # a result that does not unpickle or merge here: the user's types or action
+        except (
+            Exception
+        ) as error:  # a result that does not unpickle or merge here: the user's types or action
             error.add_note(f"while merging the result of steps [{message.start}, {message.stop})")  # type: ignore[union-attr]
             self._error = error
             self._link.send(self._core.stop("failed"))

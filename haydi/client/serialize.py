@@ -73,7 +73,9 @@ def _culprit(plan: Plan) -> str:
     return "the pipeline"
 
 
-def load_failure(kind: str, worker: str, start: int, stop: int, payload: bytes) -> tuple[BaseException, StepFailure | None]:
+def load_failure(
+    kind: str, worker: str, start: int, stop: int, payload: bytes
+) -> tuple[BaseException, StepFailure | None]:
     """The exception that a failure on a worker becomes here, and what is known of the step."""
     where = f"step {start}" if stop <= start + 1 else f"steps [{start}, {stop})"
     if kind == "died":
@@ -84,10 +86,14 @@ def load_failure(kind: str, worker: str, start: int, stop: int, payload: bytes) 
         failure: StepFailure = told["failure"]
         name: str = told["type_name"]
         pickled: bytes | None = told["exception"]
-    except Exception as error:
-        return RemoteError(f"{where} failed on worker {worker}, and the error cannot be read: {error!r}"), None
+    except Exception as broken:
+        return RemoteError(
+            f"{where} failed on worker {worker}, and the error cannot be read: {broken!r}"
+        ), None
     if kind == "result":
-        return ResultNotPicklableError(f"the result of {where} cannot be sent back by worker {worker}: {failure.error}"), failure
+        return ResultNotPicklableError(
+            f"the result of {where} cannot be sent back by worker {worker}: {failure.error}"
+        ), failure
     if kind == "load":
         return RemoteError(
             f"the pipeline cannot be loaded on worker {worker}: {failure.error}. Modules that it uses must be "

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 import warnings
 from datetime import timedelta
 from types import TracebackType
@@ -17,7 +16,7 @@ from haydi import _worker_process
 from haydi.client.link import Link
 from haydi.client.run import DistributedRun
 from haydi.client.serialize import dump_plan
-from haydi.contexts.base import Context, Run, check_pipeline, seconds_of
+from haydi.context import Context, Run, check_pipeline, seconds_of
 from haydi.contexts.local_cluster import LocalCluster
 from haydi.errors import ArgumentTypeError, ArgumentValueError, NestedRunError, NoWorkersError, UsageError
 from haydi.plan import compile_plan
@@ -84,7 +83,9 @@ class DistributedContext(Context):
             ip, port = "127.0.0.1", self._cluster.port
         try:
             watch = self._cluster.watch if self._cluster is not None else lambda: None
-            self._link = Link(ip, DEFAULT_PORT if port is None else port, max(patience, 20.0 * bool(spawn_workers)), watch)
+            self._link = Link(
+                ip, DEFAULT_PORT if port is None else port, max(patience, 20.0 * bool(spawn_workers)), watch
+            )
             if spawn_workers:
                 self.wait_for_workers(spawn_workers, timeout=20.0)
         except BaseException:
@@ -166,7 +167,9 @@ class DistributedContext(Context):
         plan = compile_plan(check_pipeline(pipeline))
         payload = dump_plan(plan) if plan.steps else b""
         number = int.from_bytes(os.urandom(8)) >> 1
-        return DistributedRun(number, plan, payload, self._link, seconds, self.no_worker_seconds, self._on_over)
+        return DistributedRun(
+            number, plan, payload, self._link, seconds, self.no_worker_seconds, self._on_over
+        )
 
     def _on_over(self, report: Report) -> None:
         self.last_report = report
@@ -202,8 +205,14 @@ def _check_arguments(ip: object, port: object, spawn_workers: object) -> None:
         if not 0 < port < 65536:
             raise ArgumentValueError(f"port={port!r}: must be between 1 and 65535")
     if isinstance(spawn_workers, bool) or not isinstance(spawn_workers, int):
-        raise ArgumentTypeError(f"spawn_workers={spawn_workers!r}: a number of worker processes is needed, for example 4")
+        raise ArgumentTypeError(
+            f"spawn_workers={spawn_workers!r}: a number of worker processes is needed, for example 4"
+        )
     if spawn_workers < 0:
-        raise ArgumentValueError(f"spawn_workers={spawn_workers!r}: must not be negative; 0 connects to ip:port")
+        raise ArgumentValueError(
+            f"spawn_workers={spawn_workers!r}: must not be negative; 0 connects to ip:port"
+        )
     if spawn_workers > 4096:
-        raise ArgumentValueError(f"spawn_workers={spawn_workers!r}: more than 4096 processes on one machine is no use")
+        raise ArgumentValueError(
+            f"spawn_workers={spawn_workers!r}: more than 4096 processes on one machine is no use"
+        )

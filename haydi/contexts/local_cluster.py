@@ -80,7 +80,9 @@ class LocalCluster:
             RunLostError: when the scheduler ended.
         """
         if (code := self._scheduler.poll()) is not None:
-            raise RunLostError(f"the scheduler of the local cluster ended with code {code}; make a new context")
+            raise RunLostError(
+                f"the scheduler of the local cluster ended with code {code}; make a new context"
+            )
         if self._worker is not None and self._worker.poll() is not None:
             if time.monotonic() - self._started_at > RESTART_SECONDS:
                 self._worker = self._start_worker()

@@ -10,7 +10,7 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from haydi.contexts.base import Context, Run, check_pipeline, seconds_of
+from haydi.context import Context, Run, check_pipeline, seconds_of
 from haydi.errors import RunCancelledError, StepFailure
 from haydi.plan import ENDLESS, Plan, compile_plan
 from haydi.report import Report, WorkerShare

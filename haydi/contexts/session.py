@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from haydi import _worker_process
-from haydi.contexts.base import Context
+from haydi.context import Context
 from haydi.contexts.serial import SerialContext
 from haydi.errors import ArgumentTypeError, NestedRunError, UsageError
 
@@ -43,7 +43,9 @@ class Session:
             ArgumentTypeError: when it is no context.
         """
         if ctx is not None and not isinstance(ctx, Context):
-            raise ArgumentTypeError(f"ctx={ctx!r}: a context is needed, for example DistributedContext(spawn_workers=4)")
+            raise ArgumentTypeError(
+                f"ctx={ctx!r}: a context is needed, for example DistributedContext(spawn_workers=4)"
+            )
         self._parallel = ctx
 
 
@@ -62,7 +64,9 @@ def context_for(ctx: bool | Context | None) -> Context:
     if ctx is None or ctx is False:
         return session.serial_context
     if ctx is not True and not isinstance(ctx, Context):
-        raise ArgumentTypeError(f"ctx={ctx!r}: None or False (serial), True (the session's context) or a context is needed")
+        raise ArgumentTypeError(
+            f"ctx={ctx!r}: None or False (serial), True (the session's context) or a context is needed"
+        )
     if _worker_process.INSIDE and not isinstance(ctx, SerialContext):
         raise NestedRunError(
             "a parallel run inside a function that runs on a worker: only the outermost pipeline can be parallel; "

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from haydi.contexts.base import Context
+    from haydi.context import Context
     from haydi.domains.domain import Domain
     from haydi.pipeline import Pipeline
 
@@ -96,7 +96,9 @@ class Shortcuts(Generic[T]):
         """See :meth:`haydi.Pipeline.sum`."""
         return self.iterate().sum()
 
-    def groups(self, key: Callable[[T], Hashable], limit: int | None = None) -> Pipeline[T, dict[Any, list[T]]]:
+    def groups(
+        self, key: Callable[[T], Hashable], limit: int | None = None
+    ) -> Pipeline[T, dict[Any, list[T]]]:
         """See :meth:`haydi.Pipeline.groups`."""
         return self.iterate().groups(key, limit)
 

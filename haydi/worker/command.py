@@ -17,7 +17,7 @@ __all__ = ["command"]
 WORKERS_MAX = 4096
 
 
-class _Workers(click.ParamType):
+class _Workers(click.ParamType[int]):
     """``auto`` or a number of compute processes."""
 
     name = "auto|N"
@@ -35,7 +35,11 @@ class _Workers(click.ParamType):
 
 
 @click.command(
-    context_settings={"auto_envvar_prefix": "HAYDI", "show_default": True, "help_option_names": ["-h", "--help"]}
+    context_settings={
+        "auto_envvar_prefix": "HAYDI",
+        "show_default": True,
+        "help_option_names": ["-h", "--help"],
+    }
 )
 @click.argument("address", metavar="ADDRESS", envvar="HAYDI_ADDRESS")
 @click.option(
@@ -52,7 +56,9 @@ class _Workers(click.ParamType):
 )
 @click.option("--json-log", is_flag=True, help="Write the log as one JSON object a line.", show_envvar=True)
 @click.version_option(__version__, prog_name="haydi-worker")
-def command(address: str, workers: int, name: str, death_timeout: float, log_level: str, json_log: bool) -> None:
+def command(
+    address: str, workers: int, name: str, death_timeout: float, log_level: str, json_log: bool
+) -> None:
     """Start a worker daemon for the haydi-scheduler at ADDRESS (HOST:PORT).
 
     The daemon starts compute processes, which run the functions of your pipelines, and looks after them: one that
@@ -83,5 +89,11 @@ def command(address: str, workers: int, name: str, death_timeout: float, log_lev
         sys.exit(2)
     stop_on_signals(server)
     log = logging.getLogger("haydi.worker")
-    log.info("worker (Haydi %s) with %d compute processes, for the scheduler at %s:%d", __version__, workers, host, port)
+    log.info(
+        "worker (Haydi %s) with %d compute processes, for the scheduler at %s:%d",
+        __version__,
+        workers,
+        host,
+        port,
+    )
     sys.exit(server.serve())

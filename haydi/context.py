@@ -34,9 +34,13 @@ def seconds_of(argument: str, value: float | timedelta | None) -> float | None:
     if isinstance(value, timedelta):
         value = value.total_seconds()
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ArgumentTypeError(f"{argument}={value!r}: seconds or a timedelta is needed, or None for no limit")
+        raise ArgumentTypeError(
+            f"{argument}={value!r}: seconds or a timedelta is needed, or None for no limit"
+        )
     if not value >= 0 or math.isinf(value):
-        raise ArgumentValueError(f"{argument}={value!r}: must be finite and not negative; None means no limit")
+        raise ArgumentValueError(
+            f"{argument}={value!r}: must be finite and not negative; None means no limit"
+        )
     return float(value)
 
 

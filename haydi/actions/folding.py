@@ -1,0 +1,249 @@
+"""Actions that fold elements into one value: count, sum, reduce."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterator
+from functools import reduce
+from itertools import count as counter_from
+from itertools import islice
+from typing import Any, Final, TypeVar
+
+from haydi.actions.base import Action, FoldAgain
+from haydi.actions.choosing import Collect
+from haydi.errors import ArgumentValueError
+
+__all__ = ["MISSING", "Count", "OrderedReduce", "Reduce", "Sum"]
+
+T = TypeVar("T")
+
+
+class Count(Action[object, int, int]):
+    """The number of elements. Where nothing asks for the elements themselves, none is built."""
+
+    needs_elements = False
+
+    def init(self) -> int:
+        return 0
+
+    def fold(self, partial: int, element: object) -> int:
+        return partial + 1
+
+    def fold_all(self, partial: int, elements: Iterator[object]) -> int:
+        numbers = counter_from(partial)
+        deque(
+            zip(elements, numbers, strict=False), maxlen=0
+        )  # zip asks elements first, so none is counted twice
+        return next(numbers)
+
+    def fold_number(self, partial: int, number: int) -> int:
+        return partial + number
+
+    def merge(self, left: int, right: int) -> int:
+        return left + right
+
+
+class _Missing:
+    """The partial of a reduce that has seen no element. One instance a process, also after unpickling."""
+
+    def __reduce__(self) -> str:
+        return "MISSING"
+
+    def __repr__(self) -> str:
+        return "MISSING"
+
+
+MISSING: Final = _Missing()
+
+
+class Reduce(Action[T, Any, Any]):
+    """Left fold of an *associative* function; ``init``, if given, is put in once, at the left.
+
+    The claim of associativity is checked where it costs nothing, on the first elements a process sees: a function
+    that counts (``lambda n, x: n + 1``) or whose first argument is of another kind than its second would give a
+    wrong result on any cut, so it is refused with the remedy (``associative=False``).
+    """
+
+    def __init__(self, fn: Callable[[Any, Any], Any], init: object = MISSING) -> None:
+        self.fn = fn
+        self.initial = init
+        self._checked = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_checked": False}
+
+    def init(self) -> Any:
+        return MISSING
+
+    def fold(self, partial: Any, element: T) -> Any:
+        return element if partial is MISSING else self.fn(partial, element)
+
+    def fold_all(self, partial: Any, elements: Iterator[T]) -> Any:
+        if not self._checked:
+            head = list(islice(elements, 3))
+            self._check(head)
+            for element in head:
+                partial = self.fold(partial, element)
+        if partial is MISSING:
+            partial = next(elements, MISSING)
+            if partial is MISSING:
+                return MISSING
+        return reduce(self.fn, elements, partial)
+
+    def merge(self, left: Any, right: Any) -> Any:
+        if left is MISSING:
+            return right
+        return left if right is MISSING else self.fn(left, right)
+
+    def finish(self, partial: Any) -> Any:
+        if self.initial is MISSING:
+            if partial is MISSING:
+                raise ArgumentValueError(
+                    "reduce() of no elements has no result: pass init=, its value for an empty stream"
+                )
+            return partial
+        return self.initial if partial is MISSING else self.fn(self.initial, partial)
+
+    def _check(self, head: list[T]) -> None:
+        values: list[Any] = ([] if self.initial is MISSING else [self.initial]) + list(head)
+        if len(values) < 3:
+            return
+        self._checked = True
+        a, b, c = values[:3]
+        fn = self.fn
+        try:
+            left, right = fn(fn(a, b), c), fn(a, fn(b, c))
+            same = left is right or bool(left == right) or _close(left, right)
+        except Exception:  # the fold itself will raise it again where step and element are known
+            return
+        if not same:
+            raise ArgumentValueError(
+                f"reduce(fn, ...): fn is not associative: with a={a!r}, b={b!r}, c={c!r} fn(fn(a, b), c) is {left!r} "
+                f"but fn(a, fn(b, c)) is {right!r}; pass associative=False to get the left fold on every context"
+            )
+
+
+def _close(left: object, right: object) -> bool:
+    """Floating point addition counts as associative; rounding is the caller's business."""
+    return (
+        isinstance(left, (int, float, complex))
+        and isinstance(right, (int, float, complex))
+        and abs(left - right) <= 1e-9 * max(abs(left), abs(right))
+    )
+
+
+class OrderedReduce(Action[T, list[T], Any]):
+    """The serial left fold of any function: workers compute the elements, the client folds them in step order."""
+
+    def __init__(self, fn: Callable[[Any, T], Any], init: object = MISSING) -> None:
+        self.fn = fn
+        self.initial = init
+        self._collect: Collect[T] = Collect()
+
+    @property
+    def name(self) -> str:
+        return "Reduce(associative=False)"
+
+    def init(self) -> list[T]:
+        return []
+
+    def fold(self, partial: list[T], element: T) -> list[T]:
+        return self._collect.fold(partial, element)
+
+    def fold_all(self, partial: list[T], elements: Iterator[T]) -> list[T]:
+        return self._collect.fold_all(partial, elements)
+
+    def merge(self, left: list[T], right: list[T]) -> list[T]:
+        return self._collect.merge(left, right)
+
+    def finish(self, partial: list[T]) -> Any:
+        if self.initial is not MISSING:
+            return reduce(self.fn, partial, self.initial)
+        if not partial:
+            raise ArgumentValueError(
+                "reduce() of no elements has no result: pass init=, its value for an empty stream"
+            )
+        return reduce(self.fn, partial)
+
+
+#: Partial of Sum: the exact sum of ints and other exact numbers, and a non-overlapping expansion of the floats.
+SumPartial = tuple[Any, tuple[float, ...]]
+
+_SUM_CHUNK: Final = 4096
+
+
+class Sum(Action[Any, SumPartial, Any]):
+    """The sum of numbers, exactly: floats are summed without rounding and rounded once, at the end.
+
+    That is what :func:`math.fsum` gives, and it is why the result does not depend on how the steps were cut. A
+    partial keeps the floats as an expansion: a few floats whose exact sum is the exact sum of all of them.
+    """
+
+    def init(self) -> SumPartial:
+        return (0, ())
+
+    def fold(self, partial: SumPartial, element: Any) -> SumPartial:
+        exact, floats = partial
+        if isinstance(element, float):
+            return (exact, _expansion([*floats, element]))
+        return (exact + element, floats)
+
+    def fold_all(self, partial: SumPartial, elements: Iterator[Any]) -> SumPartial:
+        exact, floats = partial
+        head = next(elements, 0)
+        if isinstance(head, float):
+            return self.fold_again(self.fold(partial, head), elements)
+        total = sum(elements, head)
+        if isinstance(total, float):  # floats among the ints: the C loop has rounded already
+            raise FoldAgain
+        return (exact + total, floats)
+
+    def fold_again(self, partial: SumPartial, elements: Iterator[Any]) -> SumPartial:
+        exact, floats = partial
+        while chunk := list(islice(elements, _SUM_CHUNK)):
+            some = [x for x in chunk if isinstance(x, float)]
+            if len(some) < len(chunk):
+                exact = sum((x for x in chunk if not isinstance(x, float)), exact)
+            floats = _expansion([*floats, *some])
+        return (exact, floats)
+
+    def merge(self, left: SumPartial, right: SumPartial) -> SumPartial:
+        return (left[0] + right[0], _expansion([*left[1], *right[1]]))
+
+    def finish(self, partial: SumPartial) -> Any:
+        exact, floats = partial
+        if not floats:
+            return exact
+        if not isinstance(exact, int):
+            return exact + math.fsum(floats)
+        try:
+            return math.fsum([*floats, float(exact)]) if abs(exact) <= 2**53 else _fsum_with(exact, floats)
+        except OverflowError:
+            return float(exact) + math.fsum(floats)
+
+
+def _fsum_with(exact: int, floats: tuple[float, ...]) -> float:
+    """Round ``exact + sum(floats)`` once, for an int that no float holds: split it into floats that do."""
+    parts = []
+    while exact:
+        part = float(exact)
+        parts.append(part)
+        exact -= int(part)
+    return math.fsum([*parts, *floats])
+
+
+def _expansion(values: list[float]) -> tuple[float, ...]:
+    """Few floats with the same exact sum: take the rounded sum out, again and again, until nothing is left."""
+    if len(values) < 2:
+        return tuple(values)
+    parts: list[float] = []
+    try:
+        while (rounded := math.fsum(values)) != 0.0:
+            parts.append(rounded)
+            if not math.isfinite(rounded):
+                return (rounded,)
+            values.append(-rounded)
+    except (OverflowError, ValueError):  # beyond the largest float, or inf - inf: what plain addition says
+        return (sum(values) - sum(parts),) if not parts else (sum(parts),)
+    return tuple(parts) or (0.0,)
