@@ -17,122 +17,28 @@ daemon has some work of each run.
 
 from __future__ import annotations
 
-import heapq
 import logging
 import math
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from haydi.scheduler.ledger import Ledger
-from haydi.scheduler.sizing import SizingSettings, flush_seconds, lease_steps
+from haydi.scheduler.sizing import flush_seconds, lease_steps
+from haydi.scheduler.state import (
+    COUNT_MAX,
+    Client,
+    Effect,
+    Note,
+    Peer,
+    Run,
+    SchedulerSettings,
+    Send,
+    Share,
+    Worker,
+)
 from haydi.wire import messages as m
 
 __all__ = ["Client", "Effect", "Note", "Run", "SchedulerCore", "SchedulerSettings", "Send", "Worker"]
-
-Peer = bytes
-
-
-@dataclass(frozen=True)
-class SchedulerSettings:
-    """Constants of the scheduler; times in seconds."""
-
-    heartbeat_seconds: float = 1.0
-    silence_seconds: float = 10.0
-    #: A daemon with less than this to do on a run gets more of it.
-    low_water_seconds: float = 0.1
-    #: Nobody is asked to give up work that takes less.
-    steal_seconds_least: float = 0.01
-    #: When a victim had nothing to give, it is asked again after this, doubling.
-    steal_retry_seconds: float = 0.25
-    steal_retry_seconds_most: float = 4.0
-    #: Results on their way from one daemon, in bytes, before it holds back.
-    window_bytes: int = 16 << 20
-    sizing: SizingSettings = field(default_factory=SizingSettings)
-
-
-@dataclass(frozen=True)
-class Send:
-    """Send a message to a peer."""
-
-    peer: Peer
-    message: m.Message
-
-
-@dataclass(frozen=True)
-class Note:
-    """Something an operator may want to read in the log; ``level`` is one of :mod:`logging`."""
-
-    level: int
-    text: str
-
-
-Effect = Send | Note
-
-
-@dataclass(eq=False)
-class Client:
-    """A connected client and its runs."""
-
-    peer: Peer
-    hello: m.Hello
-    number: int
-    last_seen: float
-    runs: set[int] = field(default_factory=set)
-
-
-@dataclass(eq=False)
-class Worker:
-    """A connected daemon."""
-
-    peer: Peer
-    hello: m.Hello
-    last_seen: float
-    #: Runs whose plan it has.
-    runs: set[int] = field(default_factory=set)
-    #: Slots without work, as it last said.
-    idle: int = 0
-    #: The run of the Steal it has not answered yet.
-    stealing: int | None = None
-
-    @property
-    def slots(self) -> int:
-        return self.hello.slots
-
-    @property
-    def label(self) -> str:
-        return f"{self.hello.name} ({self.hello.host} pid {self.hello.pid})"
-
-
-@dataclass(eq=False)
-class Share:
-    """What is known of one daemon's part in one run."""
-
-    rate: float | None = None
-    last_lease: int = 0
-    end: float = -math.inf
-    retry_at: float = 0.0
-    retry_seconds: float = 0.0
-
-
-@dataclass(eq=False)
-class Run:
-    """A run: its ledger, and the results that its client has not taken yet."""
-
-    number: int
-    owner: Peer
-    plan: m.RunPlan
-    ledger: Ledger[Peer]
-    started: float
-    tail: bool = False
-    sequence: int = 0
-    steals: int = 0
-    #: (sequence, worker, bytes) of results on their way to the client.
-    flying: deque[tuple[int, Peer, int]] = field(default_factory=deque)
-    shares: dict[Peer, Share] = field(default_factory=dict)
-    #: Lazy heap of (-estimated end, tie, worker): entries that differ from the share are stale.
-    ends: list[tuple[float, int, Peer]] = field(default_factory=list)
 
 
 class SchedulerCore:
@@ -154,8 +60,9 @@ class SchedulerCore:
         self.slots = 0
         self.stale_messages = 0
         self._next_client = 1
-        self._tie = 0
-        self._next_beat = 0.0
+        self._beat_at = 0.0
+        #: When a victim that had nothing to give may be asked again.
+        self._retry_at = math.inf
         #: Messages that can wait for the next one to the same peer, or the next tick: each envelope wakes a process.
         self._later: dict[Peer, list[m.Message]] = {}
         self._effects: list[Effect] = []
@@ -190,7 +97,9 @@ class SchedulerCore:
             entry = self._handlers.get(kind)
             if entry is None or peer not in entry[0]:
                 self.stale_messages += 1
-                self._note(logging.WARNING, f"dropped a {kind.__name__} from {sender.hello.role} {sender.hello.name}")
+                self._note(
+                    logging.WARNING, f"dropped a {kind.__name__} from {sender.hello.role} {sender.hello.name}"
+                )
             else:
                 entry[1](sender, message, now)
         return self._take()
@@ -203,22 +112,22 @@ class SchedulerCore:
 
     def next_deadline(self) -> float:
         """When :meth:`tick` wants to be called at the latest."""
-        return self._next_beat
+        return min(self._beat_at, self._retry_at)
 
     def tick(self, now: float) -> list[Effect]:
         """Time has passed: give up silent peers, send heartbeats, ask slow victims again."""
-        if now < self._next_beat:
-            return self._take()
         settings = self.settings
-        self._next_beat = now + settings.heartbeat_seconds
-        for peer, someone in list((self.workers | self.clients).items()):  # type: ignore[operator]
-            if now - someone.last_seen > settings.silence_seconds:
-                self._drop(peer, f"silent for {now - someone.last_seen:.1f} s", now)
-            else:
-                self._send(peer, m.Heartbeat())
-        if self.hungry:
-            if any(worker.idle for worker in self.hungry.values()):
-                self._next_beat = now + min(settings.heartbeat_seconds, settings.steal_retry_seconds)
+        serve = now >= self._retry_at
+        if now >= self._beat_at:
+            self._beat_at = now + settings.heartbeat_seconds
+            for peer, someone in list((self.workers | self.clients).items()):
+                if now - someone.last_seen > settings.silence_seconds:
+                    self._drop(peer, f"silent for {now - someone.last_seen:.1f} s", now)
+                else:
+                    self._send(peer, m.Heartbeat())
+            serve = True
+        if serve:
+            self._retry_at = math.inf
             self._serve(now)
         return self._take()
 
@@ -233,7 +142,9 @@ class SchedulerCore:
             assert set(run.ledger.held) <= set(self.workers), "a lost worker holds steps"
             assert number in self.clients[run.owner].runs
             for peer in run.ledger.held:
-                assert number in self.workers[peer].runs, "a worker holds steps of a run whose plan it has not"
+                assert number in self.workers[peer].runs, (
+                    "a worker holds steps of a run whose plan it has not"
+                )
         assert self.victims == {w.peer for w in self.workers.values() if w.stealing is not None}
         for worker in self.workers.values():
             assert worker.stealing is None or worker.stealing in self.runs
@@ -245,10 +156,18 @@ class SchedulerCore:
             "cluster": self.cluster,
             "slots": self.slots,
             "workers": [
-                {"name": w.hello.name, "host": w.hello.host, "pid": w.hello.pid, "slots": w.slots, "idle": w.idle}
+                {
+                    "name": w.hello.name,
+                    "host": w.hello.host,
+                    "pid": w.hello.pid,
+                    "slots": w.slots,
+                    "idle": w.idle,
+                }
                 for w in self.workers.values()
             ],
-            "clients": [{"host": c.hello.host, "pid": c.hello.pid, "runs": len(c.runs)} for c in self.clients.values()],
+            "clients": [
+                {"host": c.hello.host, "pid": c.hello.pid, "runs": len(c.runs)} for c in self.clients.values()
+            ],
             "runs": [
                 {
                     "run": r.number,
@@ -315,6 +234,7 @@ class SchedulerCore:
             for number in list(client.runs):
                 self._end(self.runs[number])
             self._note(logging.INFO, f"client {client.hello.host} pid {client.hello.pid} is gone: {reason}")
+            self._serve(now)
             return
         worker = self.workers.pop(peer)
         self._later.pop(peer, None)
@@ -328,7 +248,9 @@ class SchedulerCore:
             run.shares.pop(peer, None)
             self._reopen(run)
         again = f"; {steps} steps run again" if steps else ""
-        self._note(logging.WARNING if steps else logging.INFO, f"worker {worker.label} is gone: {reason}{again}")
+        self._note(
+            logging.WARNING if steps else logging.INFO, f"worker {worker.label} is gone: {reason}{again}"
+        )
         self._tell_cluster()
         self._serve(now)
 
@@ -337,28 +259,35 @@ class SchedulerCore:
     def _on_submit(self, client: Client, msg: m.Submit, now: float) -> None:
         last = msg.ranges[-1][1] if msg.ranges else 0
         if msg.run in self.runs or last > msg.steps:
-            self._send(client.peer, m.RunLost(msg.run, "refused: the run number is taken, or a range is out of bounds"))
+            self._send(
+                client.peer,
+                m.RunLost(msg.run, "refused: the run number is taken, or a range is out of bounds"),
+            )
             return
         ledger: Ledger[Peer] = Ledger(msg.steps, msg.ranges)
         if ledger.complete:
             return
-        flush = 0.0 if msg.early else flush_seconds(self.settings.sizing, self.slots)
+        flush = flush_seconds(self.settings.sizing, self.slots, msg.early)
         plan = m.RunPlan(msg.run, client.number, msg.early, flush, msg.payload)
         run = self.runs[msg.run] = Run(msg.run, client.peer, plan, ledger, now)
         client.runs.add(msg.run)
         self._reopen(run)
-        self._note(logging.INFO, f"run {msg.run:x}: {msg.steps} steps from {client.hello.host} pid {client.hello.pid}")
-        if len(self.runs) > 1:
-            # Daemons busy with other runs divide their time; each needs some of this one.
-            for worker in list(self.workers.values()):
-                if not ledger.unassigned:
-                    break
+        self._note(
+            logging.INFO,
+            f"run {msg.run:x}: {msg.steps} steps from {client.hello.host} pid {client.hello.pid}",
+        )
+        # Daemons busy with other runs divide their time; each needs some of this one.
+        for worker in self.workers.values():
+            if not ledger.unassigned:
+                break
+            if worker.runs:
                 self._lease(run, worker, now)
         self._serve(now)
 
     def _on_cancel(self, client: Client, msg: m.Cancel, now: float) -> None:
         if run := self._owned(client, msg.run):
             self._end(run)
+            self._serve(now)
 
     def _on_trim(self, client: Client, msg: m.Trim, now: float) -> None:
         if run := self._owned(client, msg.run):
@@ -367,6 +296,7 @@ class SchedulerCore:
             self._reopen(run)
             if run.ledger.complete:
                 self._end(run)
+                self._serve(now)
 
     def _on_consumed(self, client: Client, msg: m.Consumed, now: float) -> None:
         if run := self._owned(client, msg.run):
@@ -387,6 +317,8 @@ class SchedulerCore:
     # --- messages of workers --------------------------------------------------------------------------
 
     def _on_want(self, worker: Worker, msg: m.Want, now: float) -> None:
+        if msg.leases < worker.leases:  # a lease is on its way; the daemon will ask again if it needs more
+            return
         worker.idle = min(msg.idle, worker.slots)
         self.hungry[worker.peer] = worker
         self._serve(now)
@@ -397,12 +329,15 @@ class SchedulerCore:
         if run is None or not run.ledger.report(worker.peer, msg.start, msg.stop):
             self.stale_messages += 1
             self._credit({worker.peer: size})
+            if run is not None and run.ledger.forfeit(worker.peer, msg.start, msg.stop):
+                self._reopen(run)
+                self._serve(now)
             return
         share = run.shares[worker.peer]
         if msg.seconds > 0:
-            rate = float(min(msg.stop - msg.start, 1 << 1000)) / msg.seconds
+            rate = min(msg.stop - msg.start, COUNT_MAX) / max(msg.seconds, 1e-9)
             share.rate = rate if share.rate is None else (share.rate + rate) / 2
-        self._estimate(run, worker, share, now)
+        run.estimate(worker, now)
         run.sequence += 1
         run.flying.append((run.sequence, worker.peer, size))
         self._send(
@@ -411,6 +346,8 @@ class SchedulerCore:
         )
         if run.ledger.complete:
             self._end(run)
+        if run.tail and self.hungry:  # what is known now may show somebody to ask
+            self._serve(now)
 
     def _on_released(self, worker: Worker, msg: m.Released, now: float) -> None:
         if worker.stealing == msg.run:
@@ -433,7 +370,8 @@ class SchedulerCore:
                 self.settings.steal_retry_seconds_most,
             )
             share.retry_at = now + share.retry_seconds
-        self._estimate(run, worker, share, now)
+            self._retry_at = min(self._retry_at, share.retry_at)
+        run.estimate(worker, now)
         self._serve(now)
 
     def _on_failed(self, worker: Worker, msg: m.Failed, now: float) -> None:
@@ -463,7 +401,8 @@ class SchedulerCore:
         for run in list(self.open.values()):
             share = run.shares.get(worker.peer)
             if (
-                share is None
+                worker.idle
+                or share is None
                 or worker.peer not in run.ledger.held
                 or share.end - now < self.settings.low_water_seconds
                 or share.rate is None
@@ -491,7 +430,8 @@ class SchedulerCore:
         share.last_lease = stop - start
         share.retry_at = share.retry_seconds = 0.0
         self._send(worker.peer, m.Lease(run.number, start, stop))
-        self._estimate(run, worker, share, now)
+        run.estimate(worker, now)
+        worker.leases += 1
         worker.idle = 0
         self.hungry.pop(worker.peer, None)
         self._reopen(run)
@@ -501,21 +441,6 @@ class SchedulerCore:
             self.open[run.number] = run
         elif self.open.pop(run.number, None):
             run.tail = True
-
-    def _estimate(self, run: Run, worker: Worker, share: Share, now: float) -> None:
-        held = run.ledger.held.get(worker.peer)
-        if held is None:
-            share.end = -math.inf
-            return
-        if share.rate is None:
-            share.end = math.inf
-        else:
-            share.end = now + float(min(held.size, 1 << 1000)) / (share.rate * worker.slots)
-        self._tie += 1
-        heapq.heappush(run.ends, (-share.end, self._tie, worker.peer))
-        if len(run.ends) > 4 * len(self.workers) + 64:
-            run.ends = [(-s.end, i, peer) for i, (peer, s) in enumerate(run.shares.items()) if peer in run.ledger.held]
-            heapq.heapify(run.ends)
 
     def _steal(self, thief: Worker, now: float) -> bool:
         """Ask the daemon that will end last for a share of its work. False when there is none to ask."""
@@ -535,31 +460,20 @@ class SchedulerCore:
         return True
 
     def _victim(self, run: Run, thief: Worker, now: float) -> Worker | None:
-        kept: list[tuple[float, int, Peer]] = []
-        found = None
-        while run.ends:
-            entry = run.ends[0]
-            peer = entry[2]
-            share, worker = run.shares.get(peer), self.workers.get(peer)
-            if share is None or worker is None or peer not in run.ledger.held or share.end != -entry[0]:
-                heapq.heappop(run.ends)  # stale
-                continue
-            if share.end - now < self.settings.steal_seconds_least:
-                break
-            kept.append(heapq.heappop(run.ends))
-            if (
-                worker is not thief
-                and worker.stealing is None
+        settings = self.settings
+
+        def accept(peer: Peer, share: Share) -> bool:
+            left = share.end - now
+            return (
+                (left >= settings.steal_seconds_least or left < -settings.overdue_seconds)
+                and peer != thief.peer
                 and share.retry_at <= now
+                and self.workers[peer].stealing is None
                 and run.ledger.held[peer].size > 1
-            ):
-                found = worker
-                break
-            if len(kept) > 64:
-                break
-        for entry in kept:
-            heapq.heappush(run.ends, entry)
-        return found
+            )
+
+        peer = run.latest(accept)
+        return None if peer is None else self.workers[peer]
 
     def _end(self, run: Run) -> None:
         """A run is complete or unwanted: forget it everywhere."""

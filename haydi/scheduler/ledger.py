@@ -64,6 +64,16 @@ class Ledger(Generic[W]):
             self.unassigned.add(start, stop)
         return True
 
+    def forfeit(self, worker: W, start: int, stop: int) -> bool:
+        """Whatever the worker holds of ``[start, stop)`` is unassigned again. False when that is nothing.
+
+        What a worker reports it will not compute again; when the report is refused, others have to.
+        """
+        given = RangeSet()
+        for a, b in self.held.get(worker, ()):
+            given.add(max(a, start), min(b, stop))
+        return bool(given) and self.release(worker, given)
+
     def lose(self, worker: W) -> int:
         """The worker is gone: all it held is unassigned again. Returns the number of steps."""
         held = self.held.pop(worker, None)

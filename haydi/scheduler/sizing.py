@@ -57,7 +57,8 @@ def lease_steps(
         if rate is None:
             steps = slots
         else:
-            steps = int(rate * slots * settings.early_lease_seconds)
+            seconds = max(settings.early_lease_seconds, flush_seconds(settings, slots_total, early))
+            steps = int(rate * slots * seconds)
             steps = max(slots, min(steps, settings.early_growth_factor * max(last, slots)))
     else:
         halves = 1 if only_daemon or tail else 2
@@ -67,9 +68,10 @@ def lease_steps(
     return max(1, min(steps, unassigned))
 
 
-def flush_seconds(settings: SizingSettings, slots_total: int) -> float:
-    """How long a slot folds before it sends its partial."""
-    return min(
-        settings.flush_seconds_most,
-        max(settings.flush_seconds_least, slots_total / settings.partials_per_second),
-    )
+def flush_seconds(settings: SizingSettings, slots_total: int, early: bool) -> float:
+    """How long a slot folds before it sends its partial.
+
+    A run that may end early is told of every stride, so here it is how long its strides are at least.
+    """
+    least = 0.0 if early else settings.flush_seconds_least
+    return min(settings.flush_seconds_most, max(least, slots_total / settings.partials_per_second))

@@ -180,9 +180,13 @@ class Released(NamedTuple):
 
 
 class Want(NamedTuple):
-    """The daemon could use more work; ``idle`` of its slots have none at all."""
+    """The daemon could use more work; ``idle`` of its slots have none at all.
+
+    It had got ``leases`` leases by then: one that crosses with a Want is its answer.
+    """
 
     idle: int
+    leases: int
 
 
 class Report(NamedTuple):
@@ -351,7 +355,7 @@ _FIELDS: Final[dict[str, Any]] = {
     "heartbeat_seconds": _float, "silence_seconds": _float, "window_bytes": _id, "reason": _text,
     "daemons": _count, "run": _id, "steps": _step, "early": _bool, "ranges": _ranges, "payload": _payload,
     "stop": _step, "start": _step, "sequence": _id, "owner": _id, "flush_seconds": _float, "share": _share,
-    "idle": _count, "seconds": _float, "kind": _text, "bytes": _id, "worker": _text,
+    "idle": _count, "leases": _id, "seconds": _float, "kind": _text, "bytes": _id, "worker": _text,
 }  # fmt: skip
 
 _CODES: Final[tuple[Any, ...]] = (
@@ -363,7 +367,11 @@ _CODE_OF: Final = {cls: code for code, cls in enumerate(_CODES)}
 _CHECKS: Final = tuple(tuple(_FIELDS[name] for name in cls._fields) for cls in _CODES)
 #: Positions of fields that need packing of their own.
 _STEP_FIELDS: Final = tuple(
-    tuple((i, _pack_ranges if c is _ranges else _pack_step) for i, c in enumerate(checks) if c in (_step, _ranges))
+    tuple(
+        (i, _pack_ranges if c is _ranges else _pack_step)
+        for i, c in enumerate(checks)
+        if c in (_step, _ranges)
+    )
     for checks in _CHECKS
 )
 _HAS_PAYLOAD: Final = tuple(bool(checks) and checks[-1] is _payload for checks in _CHECKS)
@@ -409,7 +417,12 @@ def decode(frames: Sequence[bytes]) -> list[Message]:
 
 
 def _decode_one(header: Any, payloads: Any) -> Message:
-    if type(header) is not list or not header or type(header[0]) is not int or not 0 <= header[0] < len(_CODES):
+    if (
+        type(header) is not list
+        or not header
+        or type(header[0]) is not int
+        or not 0 <= header[0] < len(_CODES)
+    ):
         raise ValueError("unknown message code")
     code, *values = header
     if _HAS_PAYLOAD[code]:

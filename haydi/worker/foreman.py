@@ -1,0 +1,228 @@
+"""The foreman hands the steps that a daemon owns to its slots.
+
+A slot takes a *segment* out of the pool of a run and works through it in *strides* of some 50 ms, one prefetched;
+partials of neighbouring strides are folded in the compute process and *flushed* now and then. A slot without work
+takes half of the segment that would end last.
+
+Strides are short so that the supervisor always knows what is not begun and can give it away at once, whatever user
+code does. When costs jump and a stride takes much longer than it should while somebody is idle, it is interrupted
+and cut into single steps (*recut*); a stride of one step is never interrupted for that reason, so each interruption is
+followed by progress.
+
+Runs of several clients share the slots: a slot that needs work takes it from the client served least so far.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+
+from haydi.ranges import RangeSet
+from haydi.worker.effects import Effect, Interrupt, Load, Note, StartStride
+from haydi.worker.state import COUNT_MAX, Run, Slot, Stride, WorkerSettings
+
+__all__ = ["Foreman"]
+
+
+class Foreman:
+    """Who works on what.
+
+    Args:
+        settings: Constants.
+        slots: The slots; the list is shared with the core, which replaces a slot whose process died.
+        runs: The runs by number; shared with the core.
+        emit: Called with each effect.
+    """
+
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        slots: list[Slot],
+        runs: dict[int, Run],
+        emit: Callable[[Effect], None],
+    ) -> None:
+        self.settings = settings
+        self.slots = slots
+        self.runs = runs
+        #: Slot seconds that each client was served.
+        self.owner_seconds: dict[int, float] = {}
+        self._emit = emit
+        self._next_stride = 0
+
+    def admit(self, owner: int) -> None:
+        """A run of this client has come: it starts level with the one served least, whatever was before."""
+        served = [self.owner_seconds.get(run.plan.owner, 0.0) for run in self.runs.values()]
+        self.owner_seconds[owner] = max(self.owner_seconds.get(owner, 0.0), min(served, default=0.0))
+        if len(self.owner_seconds) > 64:
+            live = {owner, *(run.plan.owner for run in self.runs.values())}
+            self.owner_seconds = {o: s for o, s in self.owner_seconds.items() if o in live}
+
+    def serve(self, run: Run, seconds: float) -> None:
+        """A slot has worked on a run."""
+        run.service_seconds += seconds
+        owner = run.plan.owner
+        self.owner_seconds[owner] = self.owner_seconds.get(owner, 0.0) + seconds
+
+    # --- giving slots work ----------------------------------------------------------------------------
+
+    def employ(self, place: Slot, now: float) -> None:
+        """Keep a slot busy: a stride at work and, when they are short, one waiting."""
+        if place.kill_at is not math.inf:
+            return
+        if place.remaining and self._turn_is_over(place, now):
+            if place.strides:  # what is in the pipe comes first
+                return
+            place.return_segment()
+        while len(place.strides) < 2:
+            if not place.remaining:
+                if place.strides:  # a prefetched stride of another segment would only force a flush
+                    return
+                if not self._take_segment(place, now):
+                    if place.folded_run is not None:
+                        self._start(
+                            place, place.folded_run, place.folded_stop, place.folded_stop, now, flush=True
+                        )
+                    return
+            elif place.strides and (place.rate is None or place.strides[0].expected_seconds > 0.2):
+                return
+            self._start_next(place, now)
+
+    def _turn_is_over(self, place: Slot, now: float) -> bool:
+        if (
+            len(self.runs) < 2
+            or len(self.owner_seconds) < 2
+            or now - place.chosen_at < self.settings.quantum_seconds
+        ):
+            return False
+        chosen = self._choose()
+        return chosen is not None and chosen is not place.run
+
+    def _choose(self) -> Run | None:
+        """The run with unbegun work whose client, and then itself, was served least."""
+        shared = {place.run for place in self.slots if place.remaining > 1}
+        able = [run for run in self.runs.values() if run.pool or run in shared]
+        return min(
+            able,
+            key=lambda run: (self.owner_seconds.get(run.plan.owner, 0.0), run.service_seconds),
+            default=None,
+        )
+
+    def _take_segment(self, place: Slot, now: float) -> bool:
+        run = self._choose()
+        if run is None:
+            return False
+        if run is not place.run:
+            place.run, place.rate = run, run.rate
+        place.chosen_at = now
+        if run.pool:
+            if run.plan.early:
+                steps = self._stride_steps(place, run, run.pool.size)
+            else:
+                needy = sum(s.ready and not s.remaining for s in self.slots)
+                steps = -(-run.pool.size // max(1, needy))
+            place.position, place.stop = run.pool.take_first(steps)
+            return True
+        victim = max(
+            (s for s in self.slots if s.run is run and s.remaining > 1), key=self._seconds_left, default=None
+        )
+        if victim is None:
+            return False
+        place.position, place.stop = victim.stop - victim.remaining // 2, victim.stop
+        victim.stop = place.position
+        return True
+
+    def _seconds_left(self, place: Slot) -> float:
+        rate = place.rate or (place.run.rate if place.run is not None else None) or 1.0
+        return min(place.remaining, COUNT_MAX) / rate
+
+    def _stride_steps(self, place: Slot, run: Run, remaining: int) -> int:
+        """Steps of the next stride: by time, shrinking towards the end so that there is something to take."""
+        settings = self.settings
+        if place.rate is None:
+            return min(settings.first_stride_steps, max(1, remaining // 2))
+        seconds = max(settings.stride_seconds, run.plan.flush_seconds if run.plan.early else 0.0)
+        steps = max(1, int(place.rate * seconds))
+        least = max(1, int(place.rate * settings.stride_seconds_least))
+        return min(steps, max(least, -(-remaining // 3)))
+
+    def _start_next(self, place: Slot, now: float) -> None:
+        run = place.run
+        assert run is not None
+        if place.folded_run is not None and not place.strides:
+            adjacent = place.folded_run is run and place.folded_stop == place.position
+            if not adjacent:
+                self._start(place, place.folded_run, place.folded_stop, place.folded_stop, now, flush=True)
+                return
+        start = place.position
+        place.position += min(place.remaining, self._stride_steps(place, run, place.remaining))
+        interval = max(run.plan.flush_seconds, run.flush_cost_seconds / self.settings.flush_share)
+        flush = run.plan.early or not place.remaining or now - place.flushed_at >= interval
+        self._start(place, run, start, place.position, now, flush=flush)
+
+    def _start(self, place: Slot, run: Run, start: int, stop: int, now: float, flush: bool) -> None:
+        if run.number not in place.loaded:
+            place.loaded.add(run.number)
+            self._emit(Load(place.index, run.number, run.plan.payload))
+        expected = min(stop - start, COUNT_MAX) / place.rate if place.rate else self.settings.stride_seconds
+        budget = max(self.settings.stride_seconds, expected * self.settings.stride_overrun)
+        if place.rate is None:
+            budget = self.settings.stride_seconds_least * 5
+        stride = Stride(self._next_stride, run, start, stop, now, expected)
+        self._next_stride += 1
+        place.strides.append(stride)
+        if flush:
+            place.flushed_at = now
+        self._emit(StartStride(place.index, stride.number, run.number, start, stop, budget, flush))
+
+    # --- taking work away -----------------------------------------------------------------------------
+
+    def give_up(self, run: Run, share: float) -> RangeSet:
+        """Take about ``share`` of what is not begun of a run, and at least a step if there is one."""
+        given = RangeSet()
+        want = math.ceil(run.pool.size * share) if run.pool.size < COUNT_MAX else run.pool.size // 2
+        while run.pool and want > 0:
+            start, stop = run.pool.take_last(want)
+            given.add(start, stop)
+            want -= stop - start
+        for place in self.slots:
+            if place.run is run and place.remaining:
+                left = place.remaining
+                size = int(left * share) if left < COUNT_MAX else left // 2
+                given.add(place.stop - size, place.stop)
+                place.stop -= size
+        if not given:
+            longest = max(
+                (s for s in self.slots if s.run is run and s.remaining), key=self._seconds_left, default=None
+            )
+            if longest is not None:
+                longest.stop -= 1
+                given.add(longest.stop, longest.stop + 1)
+        for start, stop in given:
+            run.owned.remove(start, stop)
+        return given
+
+    def interrupt(self, place: Slot, number: int, now: float) -> None:
+        """End the strides of a slot up to this one; its process has to answer soon."""
+        place.kill_at = min(place.kill_at, now + self.settings.interrupt_grace_seconds)
+        if number > place.interrupted:
+            place.interrupted = number
+            self._emit(Interrupt(place.index, number))
+
+    def recut_at(self, place: Slot) -> float:
+        """When the stride at work in a slot has taken far longer than it should; infinite when it cannot be cut."""
+        if not place.strides or place.kill_at is not math.inf:
+            return math.inf
+        stride = place.strides[0]
+        if stride.stop - stride.start < 2 or stride.number <= place.interrupted or stride.run.ended:
+            return math.inf
+        return stride.begun + max(self.settings.recut_seconds, 10 * stride.expected_seconds)
+
+    def recut(self, now: float) -> None:
+        """Interrupt the stride that is late most, so that what it has not begun can be shared."""
+        place = min(self.slots, key=self.recut_at)
+        if self.recut_at(place) <= now:
+            text = f"slot {place.index}: steps became slow; cutting its stride into single steps"
+            self._emit(Note(logging.INFO, text))
+            self.interrupt(place, place.strides[-1].number, now)
+            place.kill_at = math.inf  # it is slow, not wrong: if it cannot be interrupted it is left alone
