@@ -119,9 +119,7 @@ class Taken(Action[Any, list[Any], Any]):
     early = True
     needs_end = False
 
-    def __init__(
-        self, limit: int, tail: tuple[Transformation, ...], action: Action[Any, Any, Any]
-    ) -> None:
+    def __init__(self, limit: int, tail: tuple[Transformation, ...], action: Action[Any, Any, Any]) -> None:
         self.limits = [limit]
         self.action = action
         self.segments: list[list[Map | Filter]] = [[]]

@@ -16,7 +16,11 @@ __all__ = ["command"]
 
 
 @click.command(
-    context_settings={"auto_envvar_prefix": "HAYDI", "show_default": True, "help_option_names": ["-h", "--help"]}
+    context_settings={
+        "auto_envvar_prefix": "HAYDI",
+        "show_default": True,
+        "help_option_names": ["-h", "--help"],
+    }
 )
 @click.option("--host", default="127.0.0.1", help="Address of this machine to listen at.", show_envvar=True)
 @click.option(

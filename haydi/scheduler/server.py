@@ -40,7 +40,9 @@ class SchedulerServer:
         ConnectionFailedError: when the address cannot be used.
     """
 
-    def __init__(self, host: str = "127.0.0.1", port: int = 0, settings: SchedulerSettings | None = None) -> None:
+    def __init__(
+        self, host: str = "127.0.0.1", port: int = 0, settings: SchedulerSettings | None = None
+    ) -> None:
         self._listener = Listener(host, port)
         self.port = self._listener.port
         self.core = SchedulerCore(settings or SchedulerSettings(), secrets.token_hex(8), __version__)
@@ -77,7 +79,11 @@ class SchedulerServer:
                 for descriptor in ready:
                     if descriptor in self._vigil.descriptors:
                         effects += self._lost(self._vigil.descriptors[descriptor], "its process ended", now)
-                if self._lifeline is not None and self._lifeline in ready and not os.read(self._lifeline, 4096):
+                if (
+                    self._lifeline is not None
+                    and self._lifeline in ready
+                    and not os.read(self._lifeline, 4096)
+                ):
                     self.stop("the program that started it ended")
                 for peer in self._vigil.ended(now):
                     effects += self._lost(peer, "its process ended", now)

@@ -32,7 +32,9 @@ def hello(role: str, name: str = "", slots: int = 0) -> Hello:
         role=role,
         protocol=PROTOCOL_VERSION,
         version=__version__,
-        python=platform.python_version() if sys.implementation.name == "cpython" else platform.python_implementation(),
+        python=platform.python_version()
+        if sys.implementation.name == "cpython"
+        else platform.python_implementation(),
         host=host,
         pid=os.getpid(),
         machine=machine_id(),

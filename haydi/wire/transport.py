@@ -48,7 +48,9 @@ def parse_address(text: str, default_port: int | None = DEFAULT_PORT) -> tuple[s
         host, port = rest, "" if default_port is None else str(default_port)
     host = host.removeprefix("[").removesuffix("]")
     if not host or not port.isdecimal() or not 0 < int(port) < 65536 or "/" in host or "@" in host:
-        raise ArgumentValueError(f"address {text!r}: HOST:PORT is needed, for example 192.168.1.1:{DEFAULT_PORT}")
+        raise ArgumentValueError(
+            f"address {text!r}: HOST:PORT is needed, for example 192.168.1.1:{DEFAULT_PORT}"
+        )
     return host, int(port)
 
 

@@ -143,7 +143,9 @@ class WorkerServer:
         try:
             messages = self._connection.receive()
         except ProtocolError as error:
-            log.error("what answers at %s:%d is no haydi-scheduler of this version: %s", *self._address, error)
+            log.error(
+                "what answers at %s:%d is no haydi-scheduler of this version: %s", *self._address, error
+            )
             return
         for message in messages:
             self._apply(self.core.handle(message, now))

@@ -1,0 +1,205 @@
+"""A cluster of one's own: starts, counts, works for scripts, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import psutil
+import pytest
+
+import haydi as hd
+from haydi import DistributedContext, session
+from tests.processes.conftest import alive, environment, eventually, worker_tree
+
+pytestmark = pytest.mark.usefixtures("no_leftovers")
+
+
+def test_the_users_own_document() -> None:
+    dctx = DistributedContext(spawn_workers=4)
+    session.set_parallel_context(dctx)
+    try:
+        assert dctx.worker_count == 4
+        assert hd.Range(1000).map(lambda x: x + 1).collect().run(True) == list(range(1, 1001))
+    finally:
+        session.set_parallel_context(None)
+        dctx.close()
+
+
+def test_several_contexts_at_once_and_one_after_another() -> None:
+    with DistributedContext(spawn_workers=1) as one, DistributedContext(spawn_workers=1) as two:
+        assert hd.Range(100).sum().run(one) == hd.Range(100).sum().run(two) == 4950
+    with DistributedContext(spawn_workers=1) as three:
+        assert hd.Range(100).sum().run(three) == 4950
+
+
+def test_closed_context_says_so() -> None:
+    context = DistributedContext(spawn_workers=1)
+    context.close()
+    context.close()
+    with pytest.raises(hd.UsageError, match="closed"):
+        hd.Range(3).run(context)
+
+
+def test_submit_and_look_after_several_runs() -> None:
+    with DistributedContext(spawn_workers=2) as context:
+        runs = [context.submit(hd.Range(1000 * i).map(lambda x: x + 1).sum()) for i in range(1, 9)]
+        assert [run.result(timeout=30) for run in runs] == [
+            sum(range(1, 1000 * i + 1)) for i in range(1, 9)
+        ]
+        assert all(run.done() for run in runs)
+        assert all(run.report.coverage == [(0, 1000 * i)] for i, run in enumerate(runs, 1))
+
+
+def test_cancel_leaves_the_cluster_usable() -> None:
+    with DistributedContext(spawn_workers=2) as context:
+        run = context.submit(hd.Range(10**15).map(lambda x: x + 1).sum())
+        assert eventually(lambda: run.report.steps_done > 0)
+        with pytest.raises(TimeoutError):
+            run.result(timeout=0.01)
+        run.cancel()
+        with pytest.raises(hd.RemoteError, match="cancelled"):
+            run.result(timeout=5)
+        assert run.report.state == "cancelled"
+        assert hd.Range(100).sum().run(context) == 4950
+
+
+SCRIPT = """
+    import haydi as hd
+    from helper_module import triple
+
+    OFFSET = 7
+
+    def with_global(x):
+        return triple(x) + OFFSET
+
+    class Kind:
+        def __init__(self, x):
+            self.x = x
+        def __eq__(self, other):
+            return type(self) is type(other) and self.x == other.x
+
+    ctx = hd.DistributedContext(spawn_workers=2)
+    assert hd.Range(50).map(with_global).run(ctx) == [3 * x + 7 for x in range(50)]
+    assert hd.Range(50).map(triple).run(ctx) == [3 * x for x in range(50)]
+    assert hd.Range(5).map(Kind).run(ctx) == [Kind(x) for x in range(5)]
+    print("fine")
+"""
+
+
+def test_script_without_guard_with_a_module_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "helper_module.py").write_text("def triple(x):\n    return 3 * x\n")
+    script = tmp_path / "script.py"
+    script.write_text(textwrap.dedent(SCRIPT))
+    done = subprocess.run(
+        [sys.executable, str(script)], cwd="/", env=environment(), capture_output=True, text=True, timeout=60
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("fine\n", "", 0)
+
+
+def test_killed_compute_processes_change_nothing() -> None:
+    with DistributedContext(spawn_workers=2) as context:
+        run = context.submit(hd.Range(300_000).map(lambda x: sum(range(x % 200))).sum())
+        _, victims = worker_tree(context)
+        assert len(victims) == 2
+        assert eventually(lambda: run.report.steps_done > 0 or run.done())
+        for victim in victims:
+            victim.kill()
+        assert run.result(timeout=60) == sum(sum(range(x % 200)) for x in range(300_000))
+        assert run.report.coverage == [(0, 300_000)]
+
+
+def test_killed_daemon_changes_nothing() -> None:
+    with DistributedContext(spawn_workers=2) as context:
+        run = context.submit(hd.Range(300_000).map(lambda x: sum(range(x % 200))).collect())
+        supervisor, computes = worker_tree(context)
+        assert eventually(lambda: run.report.steps_done > 0 or run.done())
+        supervisor.kill()
+        assert run.result(timeout=60) == [sum(range(x % 200)) for x in range(300_000)]
+        assert eventually(lambda: not any(alive(p.pid) for p in computes), 5)
+
+
+ENDLESS = """
+    import sys, time
+    import haydi as hd
+    ctx = hd.DistributedContext(spawn_workers=2)
+    run = ctx.submit(hd.Range(4).map(lambda x: sum(range(10**12))).sum())
+    print("ready", flush=True)
+    {end}
+"""
+
+
+@pytest.mark.parametrize(
+    ("end", "number"),
+    [
+        ("time.sleep(60)", signal.SIGKILL),
+        ("time.sleep(60)", signal.SIGTERM),
+        ("sys.exit(3)", None),
+        ("raise ValueError", None),
+        ("import os; os._exit(1)", None),
+    ],
+)
+def test_all_is_gone_when_the_client_ends(tmp_path: Path, end: str, number: int | None) -> None:
+    """Also compute processes in a C loop that listens to nobody."""
+    script = tmp_path / "script.py"
+    script.write_text(textwrap.dedent(ENDLESS.format(end=end)))
+    client = subprocess.Popen(
+        [sys.executable, str(script)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environment(),
+        text=True,
+    )
+    assert client.stdout is not None
+    with client:
+        assert client.stdout.readline() == "ready\n"
+        tree = psutil.Process(client.pid).children(recursive=True) if number else []
+        if number:
+            assert len(tree) >= 4  # scheduler, supervisor, nursery, computes
+            os.kill(client.pid, number)
+        client.wait(20)
+    assert eventually(lambda: not any(alive(p.pid) for p in tree), 5)
+
+
+INTERRUPTED = """
+    import time
+    import haydi as hd
+    ctx = hd.DistributedContext(spawn_workers=2)
+    def slow(x):
+        time.sleep(0.05)
+        return x
+    for domain in (hd.Range(10**6).map(slow), hd.Range(10**6).map(lambda x: sum(range(10**11)))):
+        print("ready", flush=True)
+        try:
+            domain.sum().run(ctx)
+        except KeyboardInterrupt:
+            print("interrupted", flush=True)
+        began = time.monotonic()
+        assert hd.Range(100).sum().run(ctx) == 4950
+        print(time.monotonic() - began, ctx.last_report.state, flush=True)
+"""
+
+
+def test_ctrl_c_stops_the_run_and_leaves_the_cluster_usable(tmp_path: Path) -> None:
+    """Also when the workers are in a C loop: these are ended, and started anew."""
+    script = tmp_path / "script.py"
+    script.write_text(textwrap.dedent(INTERRUPTED))
+    client = subprocess.Popen(
+        [sys.executable, str(script)], stdout=subprocess.PIPE, env=environment(), text=True
+    )
+    assert client.stdout is not None
+    with client:
+        for _ in range(2):
+            assert client.stdout.readline() == "ready\n"
+            # The handler is there once the main thread waits; signals that come before raise where they come.
+            assert eventually(lambda: psutil.Process(client.pid).status() == psutil.STATUS_SLEEPING)
+            os.kill(client.pid, signal.SIGINT)
+            assert client.stdout.readline() == "interrupted\n"
+            seconds, state = client.stdout.readline().split()
+            assert float(seconds) < 20
+            assert state == "done"
+        assert client.wait(20) == 0
