@@ -25,6 +25,9 @@ START_SECONDS = 20.0
 STOP_SECONDS = 3.0
 #: A worker daemon that ends is started again, but not more often than this, in seconds.
 RESTART_SECONDS = 1.0
+#: One that lives shorter than this, in seconds, cannot start; after so many of them in a row that is an error.
+SHORT_LIFE_SECONDS = 5.0
+SHORT_LIVES_MOST = 3
 
 
 class LocalCluster:
@@ -43,6 +46,7 @@ class LocalCluster:
         self._scheduler = _start("haydi.scheduler", "--local", "127.0.0.1", str(port))
         self._worker: subprocess.Popen[bytes] | None = None
         self._started_at = time.monotonic()
+        self._short_lives = 0
         try:
             self._worker = self._start_worker()
             self.port = self._read_port(port)
@@ -77,16 +81,25 @@ class LocalCluster:
         """Start the daemon again if it ended.
 
         Raises:
-            RunLostError: when the scheduler ended.
+            RunLostError: when the scheduler ended, or the daemon ends again and again.
         """
         if (code := self._scheduler.poll()) is not None:
+            raise RunLostError(f"the scheduler of the local cluster ended with code {code}; make a new context")
+        worker = self._worker
+        if worker is None or (code := worker.poll()) is None:
+            return
+        life = time.monotonic() - self._started_at
+        if life < RESTART_SECONDS:
+            return
+        self._short_lives = self._short_lives + 1 if life < SHORT_LIFE_SECONDS else 0
+        if self._short_lives >= SHORT_LIVES_MOST:
             raise RunLostError(
-                f"the scheduler of the local cluster ended with code {code}; make a new context"
+                f"the worker daemon of the local cluster ended {self._short_lives} times right after its start, "
+                f"with code {code}; its own words stand above, on stderr"
             )
-        if self._worker is not None and self._worker.poll() is not None:
-            if time.monotonic() - self._started_at > RESTART_SECONDS:
-                self._worker = self._start_worker()
-                self._tell_address()
+        _close_pipes(worker)
+        self._worker = self._start_worker()
+        self._tell_address()
 
     def close(self) -> None:
         """End both; by force if they take longer than a few seconds."""
@@ -102,8 +115,14 @@ class LocalCluster:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-            if process.stdout is not None:
-                process.stdout.close()
+            _close_pipes(process)
+
+
+def _close_pipes(process: subprocess.Popen[bytes]) -> None:
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with contextlib.suppress(OSError):
+                pipe.close()
 
 
 def _start(module: str, *arguments: str) -> subprocess.Popen[bytes]:

@@ -65,8 +65,9 @@ def test_error_before_the_result_is_the_first_one(ctx: hd.DistributedContext) ->
 
     pipeline = hd.Range(10**6).map(fails).filter(lambda x: x == 700).first()
     for context in (hd.SerialContext(), ctx):
-        with pytest.raises(ValueError, match="^600$"):
+        with pytest.raises(ValueError, match="600") as caught:
             pipeline.run(context)
+        assert caught.value.args == (600,)
     assert hd.Range(100).sum().run(ctx) == 4950
 
 
@@ -81,7 +82,8 @@ def test_exception_that_cannot_be_rebuilt(ctx: hd.DistributedContext) -> None:
 
     with pytest.raises(UserCodeError, match="OwnError") as caught:
         hd.Range(3).map(fails).run(ctx)
-    assert "0 and 0" in notes(caught.value) + str(caught.value)
+    assert "OwnError" in notes(caught.value)
+    assert " and " in str(caught.value)
 
 
 def test_system_exit_in_user_code_is_an_error_not_an_exit(ctx: hd.DistributedContext) -> None:
