@@ -23,6 +23,7 @@ from typing import Any
 from haydi.domains.arguments import as_int
 from haydi.domains.describe import shorten, show_int
 from haydi.domains.domain import Domain
+from haydi.domains.stepping import range_size
 from haydi.errors import ArgumentTypeError, DomainCheckError, SkippedStepError
 
 __all__ = ["check_domain"]
@@ -239,11 +240,11 @@ class _Checker:
             cut = slice(start, stop, stride) if stride > 0 else slice(stop, start, stride)
             steps = range(size)[cut]
             part = domain[cut]
-            name = f"domain[{show_int(cut.start)}:{show_int(cut.stop)}:{stride}]"
+            name = f"domain[{show_int(cut.start)}:{show_int(cut.stop)}:{show_int(stride)}]"
             expected = [x for step in islice(steps, _WINDOW_MAX) if (x := self.at(step)) is not _ABSENT]
             count = part._known_size()
             if bool(count) != bool(steps) or (steps and steps[count - 1] != steps[-1]):
-                raise self.fail(f"{name} has size {show_int(count)}, which is not that of {steps}")
+                raise self.fail(f"{name} has size {show_int(count)}, not {show_int(range_size(steps))}")
             elements = list(part.elements(0, min(count, _WINDOW_MAX)))
             self.require_equal(name, elements, "domain[i]", expected)
 

@@ -156,6 +156,13 @@ class Domain(Shortcuts[T], ABC, Generic[T]):
         size = self.size
         return tuple(self._elements(0, size)) if size is not None and size <= POOL_SIZE_MAX else None
 
+    @cached_property
+    def _accepted_count(self) -> int | None:
+        """Number of accepted steps, where it can be told."""
+        if not self.filtered:
+            return self.size
+        return None if self._pool is None else len(self._pool)
+
     def _known_size(self) -> int:
         """The size, or an error that tells what to do."""
         size = self.size

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from haydi.domains.arguments import as_domains
 from haydi.domains.describe import shorten
 from haydi.domains.domain import Domain
-from haydi.errors import ArgumentTypeError, ArgumentValueError, UnknownSizeError
+from haydi.errors import ArgumentTypeError, ArgumentValueError, SkippedStepError, UnknownSizeError
 
 if TYPE_CHECKING:
     from random import Random
@@ -136,6 +136,12 @@ class Join(Domain[T]):
         raise self._absent(element)
 
     @cached_property
+    def _accepted_count(self) -> int | None:
+        counts = [part._accepted_count for part in self._parts]
+        known = [count for count in counts if count is not None]
+        return sum(known) if len(known) == len(counts) else None
+
+    @cached_property
     def _weights(self) -> tuple[int, ...]:
         """Running sums of the chances of the parts, as exact integers."""
         if self._ratios is None:
@@ -144,7 +150,9 @@ class Join(Domain[T]):
                     f"a random element of {self!r} needs the sizes of all parts; where they are not known, "
                     f"say Join(domains, ratios=...) how often to draw from each"
                 )
-            return self._ends
+            if self._accepted_count is None:
+                return self._ends
+            return tuple(accumulate((part._accepted_count or 0 for part in self._parts), initial=0))
         shares = [
             Fraction(0 if part.size == 0 else ratio)
             for part, ratio in zip(self._parts, self._ratios, strict=True)
@@ -155,9 +163,12 @@ class Join(Domain[T]):
     def _generate_one(self, rng: Random) -> T:
         weights = self._weights
         if weights[-1] == 0:
+            if self._ratios is None:
+                raise SkippedStepError("rejected by a filter")
             raise ArgumentValueError(f"ratios={self._ratios} of {self!r} leave only parts that are empty")
         part: Domain[T] = self._parts[bisect_right(weights, rng.randrange(weights[-1])) - 1]
-        return part._generate_one(rng) if self._ratios is None else part.generate_one(rng)
+        weighted_by_steps = self._ratios is None and self._accepted_count is None
+        return part._generate_one(rng) if weighted_by_steps else part.generate_one(rng)
 
     def _with_parts(self, parts: tuple[Domain[Any], ...]) -> Join[T]:
         return Join(parts, self._ratios, name=self._name)

@@ -69,9 +69,11 @@ class Product(Domain[tuple[Any, ...]]):
 
     @cached_property
     def size(self) -> int | None:
-        sizes = [part.size for part in self._parts]
-        known = [size for size in sizes if size is not None]
-        return math.prod(known) if len(known) == len(sizes) else None
+        return _product_if_known(part.size for part in self._parts)
+
+    @cached_property
+    def _accepted_count(self) -> int | None:
+        return _product_if_known(part._accepted_count for part in self._parts)
 
     def _iterate(self) -> Iterator[tuple[Any, ...]]:
         return grid_all(self._parts)
@@ -161,6 +163,12 @@ class NamedProduct(Product):
     def _with_parts(self, parts: tuple[Domain[Any], ...]) -> NamedProduct:
         fields = zip(self._fields, parts, strict=True)
         return NamedProduct(fields, type_name=self._type_name, name=self._name)
+
+
+def _product_if_known(numbers: Iterable[int | None]) -> int | None:
+    factors = list(numbers)
+    known = [factor for factor in factors if factor is not None]
+    return math.prod(known) if len(known) == len(factors) else None
 
 
 def _split_fields(fields: object) -> tuple[tuple[str, ...], tuple[Domain[Any], ...]]:

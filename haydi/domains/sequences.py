@@ -77,6 +77,11 @@ class Sequences(Domain[tuple[T, ...]]):
         return self._shorter(self._domain._known_size(), self._max + 1)
 
     @cached_property
+    def _accepted_count(self) -> int | None:
+        choices = self._domain._accepted_count
+        return None if choices is None else self._shorter(choices, self._max + 1)
+
+    @cached_property
     def _width(self) -> int:
         return 1 + self._max * self._domain._width
 
@@ -131,15 +136,14 @@ class Sequences(Domain[tuple[T, ...]]):
         draw = self._domain.generate_one
         if self._min == self._max:
             return tuple([draw(rng) for _ in range(self._min)])
-        # The lengths have to be weighted by what the filter of the items leaves. Where that is not known, a
-        # sequence with a rejected item is drawn anew as a whole, which comes to the same.
-        pool = self._domain._pool if self._domain.filtered else None
-        choices = self._domain._known_size() if pool is None else len(pool)
+        # Lengths are weighted by what a filter of the items leaves. Where that is not known, a sequence with
+        # a rejected item is drawn anew as a whole, which comes to the same.
+        choices = self._domain._accepted_count
+        if choices is None:
+            choices, draw = self._domain._known_size(), self._domain._generate_one
         total = self._shorter(choices, self._max + 1)
         if total == 0:
-            raise SkippedStepError(f"the filter inside of {self!r} rejects everything")
-        if pool is None:
-            draw = self._domain._generate_one
+            raise SkippedStepError("rejected by a filter")
         length = self._length_of(choices, rng.randrange(total))
         return tuple([draw(rng) for _ in range(length)])
 

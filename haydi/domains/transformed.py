@@ -16,7 +16,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from haydi.domains.arguments import as_domain, as_function
-from haydi.domains.describe import brief, show_function
+from haydi.domains.describe import brief, shorten, show_function
 from haydi.domains.domain import Domain
 from haydi.domains.stepping import accepted, range_size, slice_of_block
 from haydi.errors import ArgumentTypeError, ArgumentValueError, SkippedStepError
@@ -65,6 +65,10 @@ class MappedDomain(Domain[R], Generic[T, R]):
     @property
     def size(self) -> int | None:
         return self.domain.size
+
+    @cached_property
+    def _accepted_count(self) -> int | None:
+        return self.domain._accepted_count
 
     def _iterate(self) -> Iterator[R]:
         return map(self.function, self.domain._iterate())
@@ -194,9 +198,11 @@ class Slice(Domain[T]):
         super().__init__(name=name)
         size = as_domain("domain", domain)._known_size()
         if not isinstance(steps, range):
-            raise ArgumentTypeError(f"steps must be a range, not {steps!r}; or write domain[start:stop:step]")
+            raise ArgumentTypeError(
+                f"steps must be a range, not {shorten(steps)}; or write domain[start:stop:step]"
+            )
         if steps and not (0 <= steps[0] < size and 0 <= steps[-1] < size):
-            raise ArgumentValueError(f"steps {steps!r} are not all inside of {domain!r}")
+            raise ArgumentValueError(f"steps {shorten(steps)} are not all inside of {domain!r}")
         if type(domain) is Slice:
             # Renumber towards the domain below, so that towers of slices stay flat.
             below = domain.steps
