@@ -543,6 +543,50 @@ def test_interrupts_at_any_moment_lose_and_double_nothing(driver: Driver):
     assert interrupted > 20
 
 
+class NudgedSum(hd.Action):
+    """Counts, and has something happen in its first merge."""
+
+    def __init__(self, nudge: Callable[[], None]) -> None:
+        self.nudge = nudge
+
+    def init(self):
+        return 0
+
+    def fold(self, partial, element):
+        return partial + 1
+
+    def merge(self, left, right):
+        if left == 1:
+            self.nudge()
+        return left + right
+
+
+def test_an_interrupt_outside_of_user_code_waits_for_the_end_of_the_chunk():
+    read, write = os.pipe()
+    os.set_blocking(read, False)
+    left, right = socket.socketpair()
+    compute = compute_module.Compute(Channel(left, blocking=True), read)
+
+    def nudge() -> None:
+        os.write(write, (7).to_bytes(8, "little"))
+        compute.on_interrupt(signal.SIGUSR1, None)
+
+    compute._plans[1] = compile_plan(hd.Range(10**9).iterate().action(NudgedSum(nudge)))
+    supervisor = Channel(right, blocking=True)
+    supervisor.send_blocking([STRIDE, 7, 1, 0, 10**6, INFINITE, True])
+    supervisor.send_blocking([STRIDE, 8, 1, 3, 3, INFINITE, True])
+    supervisor.send_blocking([EXIT])
+    compute.serve()
+    supervisor.receive_blocking()
+    answer = Answer(*supervisor.receive_blocking())
+    assert (answer.stop, answer.interrupted, answer.nothing_flushed) == (3, True, True)
+    assert Answer(*supervisor.receive_blocking()).partial == 3
+    left.close()
+    right.close()
+    os.close(read)
+    os.close(write)
+
+
 # --- life and death ---------------------------------------------------------------------------------------
 
 

@@ -456,22 +456,21 @@ def test_a_daemon_without_standard_streams():
 
 def test_a_process_that_closes_its_streams_lives_on():
     [(value, seconds)], _ = outcome("""
+        import psutil
         def close(x):
             import os
             os.closerange(1, 3)
             return x
         spawn(0)
         call(0, close)
-        before = os.times()
-        time.sleep(0.3)
-        nursery_seconds = 0.0
-        value = call(0, lambda x: 5)
-        nursery.close()
-        after = os.times()
-        say(value, after.children_user + after.children_system - before.children_user - before.children_system)
+        process = psutil.Process(nursery.pid)
+        before = sum(process.cpu_times()[:2])
+        time.sleep(1.0)
+        seconds = sum(process.cpu_times()[:2]) - before
+        say(call(0, lambda x: 5), seconds)
     """)
     assert value == 5
-    assert seconds < 0.25  # the nursery did not spin on the closed pipe
+    assert seconds <= 0.02  # the nursery did not spin on the closed pipe
 
 
 # --- the lifeline -----------------------------------------------------------------------------------------
@@ -502,7 +501,7 @@ FAMILY = """
 
 @contextmanager
 def family(busy: str, then: str = "time.sleep(60)") -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
-    """A supervisor; the pids of its nursery, of two busy processes, of one with a child, and of that child."""
+    """A supervisor; the pids of its nursery, of two busy processes, of one with a child and of the child."""
     with supervisor(FAMILY.format(busy=BUSY[busy], then=then)) as process:
         assert process.stderr is not None
         pids = [*said(process), int(process.stderr.readline())]
@@ -517,24 +516,22 @@ def test_all_are_gone_when_the_supervisor_is_killed(busy: str):
         assert seconds_until_gone(pids) < 1
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="a stopped process shows it clearly on Linux only")
 @pytest.mark.parametrize("busy", BUSY)
-def test_all_are_gone_when_the_nursery_can_do_nothing(busy: str):
+def test_all_are_gone_when_the_nursery_was_killed_before(busy: str):
     with family(busy) as (process, [nursery, *others]):
-        os.kill(nursery, signal.SIGSTOP)
-        process.kill()
-        # A dead child of a stopped parent stays a zombie, which counts as gone.
-        took = seconds_until_gone(others)
         os.kill(nursery, signal.SIGKILL)
-        assert took < 1
-        assert seconds_until_gone([nursery]) < 1
+        time.sleep(0.1)
+        assert set(others[:2]) <= set(
+            living(others)
+        )  # so it is the lifeline that ends them, and nothing else
+        process.kill()
+        assert seconds_until_gone([nursery, *others]) < 1
 
 
-@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
-def test_all_are_gone_when_both_are_killed(order: tuple[int, int]):
+def test_all_are_gone_when_both_are_killed_at_once():
     with family("sum") as (process, pids):
-        for which in order:
-            os.kill((process.pid, pids[0])[which], signal.SIGKILL)
+        process.kill()
+        os.kill(pids[0], signal.SIGKILL)
         assert seconds_until_gone(pids) < 1
 
 
@@ -563,7 +560,8 @@ def test_close_ends_all_quickly_and_once():
     with family("sum", f"{then}; time.sleep(60)") as (process, pids):
         [seconds] = said(process)
         assert seconds < 1
-        assert living(pids) == []
+        assert living(pids[:-1]) == []
+        assert seconds_until_gone(pids) < 1  # the subprocess is not ours to wait for
 
 
 def test_sigint_of_a_terminal_is_the_supervisors_business():
