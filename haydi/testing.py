@@ -17,7 +17,7 @@ import pickle
 import random
 from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import islice
+from itertools import islice, zip_longest
 from typing import Any
 
 from haydi.domains.arguments import as_int
@@ -98,10 +98,11 @@ class _Checker:
             self.check_windows()
             self.check_bounds()
             self.check_slices()
+        self.check_index()
+        if self.domain.size is not None:
             self.check_draws()
             if uniform:
                 self.check_uniform()
-        self.check_index()
         self.check_pickle()
 
     def fail(self, problem: str) -> DomainCheckError:
@@ -109,7 +110,13 @@ class _Checker:
 
     def require_equal(self, one: str, first: Any, other: str, second: Any) -> None:
         if type(first) is not type(second) or first != second:
-            raise self.fail(f"{one} gives {shorten(first)}, {other} gives {shorten(second)}")
+            problem = f"{one} gives {shorten(first)}, {other} gives {shorten(second)}"
+            if isinstance(first, list) and isinstance(second, list):
+                pairs = enumerate(zip_longest(first, second, fillvalue=_ABSENT))
+                place, items = next((place, pair) for place, pair in pairs if pair[0] != pair[1])
+                texts = ["nothing" if item is _ABSENT else shorten(item) for item in items]
+                problem += f"; from place {place} on: {texts[0]} and {texts[1]}"
+            raise self.fail(problem)
 
     # ---- single aspects ----
 
@@ -243,7 +250,7 @@ class _Checker:
             name = f"domain[{show_int(cut.start)}:{show_int(cut.stop)}:{show_int(stride)}]"
             expected = [x for step in islice(steps, _WINDOW_MAX) if (x := self.at(step)) is not _ABSENT]
             count = part._known_size()
-            if bool(count) != bool(steps) or (steps and steps[count - 1] != steps[-1]):
+            if count != range_size(steps):
                 raise self.fail(f"{name} has size {show_int(count)}, not {show_int(range_size(steps))}")
             elements = list(part.elements(0, min(count, _WINDOW_MAX)))
             self.require_equal(name, elements, "domain[i]", expected)

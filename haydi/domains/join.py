@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from functools import cached_property
 from itertools import accumulate, chain
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from haydi.domains.arguments import as_domains
 from haydi.domains.describe import shorten
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["Join"]
 
 T = TypeVar("T")
+
+Ratios = Iterable[float | Fraction]
 
 
 class Join(Domain[T]):
@@ -57,12 +59,20 @@ class Join(Domain[T]):
 
     _distinct = False
 
+    @overload
     def __init__(
-        self,
+        self, domains: Iterable[Domain[T]], ratios: Ratios | None = None, *, name: str | None = None
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Join[Any],
         domains: Iterable[Domain[Any]],
-        ratios: Iterable[float | Fraction] | None = None,
+        ratios: Ratios | None = None,
         *,
         name: str | None = None,
+    ) -> None: ...
+    def __init__(
+        self, domains: Iterable[Domain[Any]], ratios: Ratios | None = None, *, name: str | None = None
     ) -> None:
         super().__init__(name=name)
         self._parts = as_domains("domains", domains)
