@@ -22,10 +22,10 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from haydi.rates import mean_rate, rate_of
 from haydi.scheduler.ledger import Ledger
 from haydi.scheduler.sizing import flush_seconds, lease_steps
 from haydi.scheduler.state import (
-    COUNT_MAX,
     Client,
     Effect,
     Note,
@@ -335,8 +335,7 @@ class SchedulerCore:
             return
         share = run.shares[worker.peer]
         if msg.seconds > 0:
-            rate = min(msg.stop - msg.start, COUNT_MAX) / max(msg.seconds, 1e-9)
-            share.rate = rate if share.rate is None else (share.rate + rate) / 2
+            share.rate = mean_rate(share.rate, rate_of(msg.stop - msg.start, msg.seconds), 0.5)
         run.estimate(worker, now)
         run.sequence += 1
         run.flying.append((run.sequence, worker.peer, size))

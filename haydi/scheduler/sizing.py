@@ -4,13 +4,13 @@ A first lease is a worker's share of half of what is left (of all of it, when th
 machine the slots balance themselves). Later ones halve again and again, down to a floor of some tenths of a
 second, and what is uneven at the end is settled by stealing. A run that may end early is given out from the
 beginning in short leases instead, so that no worker is far ahead of the first missing step.
-
-Rates are in steps per second of one slot.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from haydi.rates import steps_within
 
 __all__ = ["SizingSettings", "flush_seconds", "lease_steps"]
 
@@ -36,7 +36,7 @@ def lease_steps(
     slots_total: int,
     only_daemon: bool,
     tail: bool,
-    rate: float | None,
+    rate: int | None,
     early: bool,
     last: int,
 ) -> int:
@@ -49,7 +49,7 @@ def lease_steps(
         slots_total: Slots to share with: all of the cluster, or all hungry ones in the tail.
         only_daemon: No other daemon is there to share with.
         tail: All steps were given out once; what is unassigned now was given back.
-        rate: Measured rate on this run; None when nothing is known yet.
+        rate: Measured rate of one slot on this run; None when nothing is known yet.
         early: The run may end early.
         last: Steps of the last lease to this daemon on this run; 0 for none.
     """
@@ -58,12 +58,12 @@ def lease_steps(
             steps = slots
         else:
             seconds = max(settings.early_lease_seconds, flush_seconds(settings, slots_total, early))
-            steps = int(rate * slots * seconds)
+            steps = steps_within(rate * slots, seconds)
             steps = max(slots, min(steps, settings.early_growth_factor * max(last, slots)))
     else:
         halves = 1 if only_daemon or tail else 2
         steps = -(-unassigned * slots // (max(slots, slots_total) * halves))
-        least = slots if rate is None else int(rate * slots * settings.lease_seconds_least)
+        least = slots if rate is None else steps_within(rate * slots, settings.lease_seconds_least)
         steps = max(steps, min(least, -(-unassigned * slots // max(slots, slots_total))))
     return max(1, min(steps, unassigned))
 

@@ -8,12 +8,12 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from haydi.rates import seconds_for
 from haydi.scheduler.ledger import Ledger
 from haydi.scheduler.sizing import SizingSettings
 from haydi.wire import messages as m
 
 __all__ = [
-    "COUNT_MAX",
     "Client",
     "Effect",
     "Note",
@@ -24,9 +24,6 @@ __all__ = [
     "Share",
     "Worker",
 ]
-
-#: Numbers of steps are cut to this before they become floats: it leaves room for any rate in its range.
-COUNT_MAX = 1 << 900
 
 Peer = bytes
 
@@ -110,7 +107,8 @@ class Worker:
 class Share:
     """What is known of one daemon's part in one run."""
 
-    rate: float | None = None
+    #: Of one slot (see :mod:`haydi.rates`).
+    rate: int | None = None
     last_lease: int = 0
     end: float = -math.inf
     retry_at: float = 0.0
@@ -146,7 +144,7 @@ class Run:
         if share.rate is None:
             share.end = math.inf
         else:
-            share.end = now + min(held.size, COUNT_MAX) / (share.rate * worker.slots)
+            share.end = now + seconds_for(held.size, share.rate * worker.slots)
         self.ties += 1
         heapq.heappush(self.ends, (-share.end, self.ties, worker.peer))
         if len(self.ends) > 4 * len(self.shares) + 64:

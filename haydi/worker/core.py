@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 from haydi.ranges import RangeSet
+from haydi.rates import mean_rate, rate_of, seconds_for, steps_within
 from haydi.wire import messages as m
 from haydi.worker.effects import (
     Effect,
@@ -33,7 +34,7 @@ from haydi.worker.effects import (
     ToScheduler,
 )
 from haydi.worker.foreman import Foreman
-from haydi.worker.state import COUNT_MAX, Run, Slot, Stride, WorkerSettings
+from haydi.worker.state import Run, Slot, Stride, WorkerSettings
 
 __all__ = [
     "Effect",
@@ -253,7 +254,10 @@ class WorkerCore:
             "slots": len(self.slots),
             "busy": sum(bool(s.strides) for s in self.slots),
             "flying_bytes": self.flying_bytes,
-            "runs": {n: {"owned": r.owned.size, "rate": r.rate} for n, r in self.runs.items()},
+            "runs": {
+                n: {"owned": r.owned.size, "rate": r.rate and steps_within(r.rate, 1.0)}
+                for n, r in self.runs.items()
+            },
         }
 
     # --- the connection -------------------------------------------------------------------------------
@@ -385,10 +389,10 @@ class WorkerCore:
         steps = stop - stride.start
         if seconds > 0 and place.run is run:
             if steps:
-                place.rate = min(steps, COUNT_MAX) / seconds
-                run.rate = place.rate if run.rate is None else 0.7 * run.rate + 0.3 * place.rate
+                place.rate = rate_of(steps, seconds)
+                run.rate = mean_rate(run.rate, place.rate, 0.3)
             elif stride.number <= place.interrupted:
-                place.rate = 1 / max(seconds, self.settings.recut_seconds)
+                place.rate = rate_of(1, max(seconds, self.settings.recut_seconds))
         if steps and run.suspects:
             run.clear(stride.start, stop)
 
@@ -467,7 +471,7 @@ class WorkerCore:
         if run.rate is None:
             return False
         unbegun = run.pool.size + sum(s.remaining for s in self.slots if s.run is run)
-        return min(unbegun, COUNT_MAX) / run.rate < self.settings.low_water_seconds * len(self.slots)
+        return seconds_for(unbegun, run.rate) < self.settings.low_water_seconds * len(self.slots)
 
     # --- effects --------------------------------------------------------------------------------------
 

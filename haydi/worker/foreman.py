@@ -19,8 +19,9 @@ import math
 from collections.abc import Callable
 
 from haydi.ranges import RangeSet
+from haydi.rates import part_of, seconds_for, steps_within
 from haydi.worker.effects import Effect, Interrupt, Load, Note, StartStride
-from haydi.worker.state import COUNT_MAX, Run, Slot, Stride, WorkerSettings
+from haydi.worker.state import Run, Slot, Stride, WorkerSettings
 
 __all__ = ["Foreman"]
 
@@ -133,8 +134,8 @@ class Foreman:
         return True
 
     def _seconds_left(self, place: Slot) -> float:
-        rate = place.rate or (place.run.rate if place.run is not None else None) or 1.0
-        return min(place.remaining, COUNT_MAX) / rate
+        rate = place.rate or (None if place.run is None else place.run.rate)
+        return float("inf") if rate is None else seconds_for(place.remaining, rate)
 
     def _stride_steps(self, place: Slot, run: Run, remaining: int) -> int:
         """Steps of the next stride: by time, shrinking towards the end so that there is something to take."""
@@ -142,8 +143,8 @@ class Foreman:
         if place.rate is None:
             return min(settings.first_stride_steps, max(1, remaining // 2))
         seconds = max(settings.stride_seconds, run.plan.flush_seconds if run.plan.early else 0.0)
-        steps = max(1, int(place.rate * seconds))
-        least = max(1, int(place.rate * settings.stride_seconds_least))
+        steps = max(1, steps_within(place.rate, seconds))
+        least = max(1, steps_within(place.rate, settings.stride_seconds_least))
         return min(steps, max(least, -(-remaining // 3)))
 
     def _start_next(self, place: Slot, now: float) -> None:
@@ -164,7 +165,7 @@ class Foreman:
         if run.number not in place.loaded:
             place.loaded.add(run.number)
             self._emit(Load(place.index, run.number, run.plan.payload))
-        expected = min(stop - start, COUNT_MAX) / place.rate if place.rate else self.settings.stride_seconds
+        expected = seconds_for(stop - start, place.rate) if place.rate else self.settings.stride_seconds
         budget = max(self.settings.stride_seconds, expected * self.settings.stride_overrun)
         if place.rate is None:
             budget = self.settings.stride_seconds_least * 5
@@ -180,15 +181,14 @@ class Foreman:
     def give_up(self, run: Run, share: float) -> RangeSet:
         """Take about ``share`` of what is not begun of a run, and at least a step if there is one."""
         given = RangeSet()
-        want = math.ceil(run.pool.size * share) if run.pool.size < COUNT_MAX else run.pool.size // 2
+        want = -part_of(-run.pool.size, share)
         while run.pool and want > 0:
             start, stop = run.pool.take_last(want)
             given.add(start, stop)
             want -= stop - start
         for place in self.slots:
             if place.run is run and place.remaining:
-                left = place.remaining
-                size = int(left * share) if left < COUNT_MAX else left // 2
+                size = part_of(place.remaining, share)
                 given.add(place.stop - size, place.stop)
                 place.stop -= size
         if not given:

@@ -14,10 +14,7 @@ from dataclasses import dataclass, field
 from haydi.ranges import RangeSet
 from haydi.wire import messages as m
 
-__all__ = ["COUNT_MAX", "Run", "Slot", "Stride", "WorkerSettings"]
-
-#: Numbers of steps are cut to this before they become floats: it leaves room for any rate in its range.
-COUNT_MAX = 1 << 900
+__all__ = ["Run", "Slot", "Stride", "WorkerSettings"]
 
 
 @dataclass(frozen=True)
@@ -61,8 +58,8 @@ class Run:
     #: The scheduler has ended it, or the connection it came by is lost.
     ended: bool = False
     service_seconds: float = 0.0
-    #: Steps per second of one slot.
-    rate: float | None = None
+    #: Rate of one slot (see :mod:`haydi.rates`).
+    rate: int | None = None
     flush_cost_seconds: float = 0.0
     #: (start, stop, deaths): ranges that processes died in, apart from each other.
     suspects: list[tuple[int, int, int]] = field(default_factory=list)
@@ -163,7 +160,7 @@ class Slot:
     run: Run | None = None
     position: int = 0
     stop: int = 0
-    rate: float | None = None
+    rate: int | None = None
     chosen_at: float = 0.0
     #: ``[folded_start, folded_stop)`` is folded and not flushed.
     folded_run: Run | None = None
