@@ -27,10 +27,10 @@ from typing import Any, Final, Protocol
 
 from haydi.actions import Action, FoldAgain
 from haydi.domains.domain import Domain
-from haydi.errors import StepFailure, UnknownSizeError
+from haydi.errors import StepFailure
 from haydi.pipeline import Filter, Generate, Map, Pipeline, Take, Transformation, require_end
 
-__all__ = ["ENDLESS", "GenerateSource", "IterateSource", "Plan", "Source", "Taken", "compile_plan", "stream"]
+__all__ = ["ENDLESS", "GenerateSource", "IterateSource", "Plan", "Source", "StreamSource", "Taken", "compile_plan", "stream"]
 
 #: Number of steps of an endless stream: more than any computer will reach.
 ENDLESS: Final = 1 << 128
@@ -100,6 +100,34 @@ class GenerateSource:
             return draw(rng)
 
         return map(element, _steps(start, stop))
+
+
+class StreamSource:
+    """Elements of a domain that cannot tell its size, one after another; a step is a position.
+
+    It is used up by going through it, so each plan has its own, and it runs where it is: in the serial context.
+    The latest elements are kept until the next are asked for, so that a range that failed can be run again.
+    """
+
+    steps = ENDLESS
+    one_each = False  # the last steps of a range may be behind the end
+
+    def __init__(self, domain: Domain[Any]) -> None:
+        self._iterator = iter(domain)
+        self._kept: list[Any] = []
+        self._kept_start = 0
+        #: Number of elements, once the end was met.
+        self.end: int | None = None
+
+    def elements(self, start: int, stop: int) -> Iterator[Any]:
+        """The elements of steps ``[start, stop)``, which are the next ones or among the latest."""
+        kept_stop = self._kept_start + len(self._kept)
+        if start >= kept_stop and self.end is None:
+            assert start == kept_stop, "a stream has no way back"
+            self._kept_start, self._kept = start, list(islice(self._iterator, stop - start))
+            if len(self._kept) < stop - start:
+                self.end = start + len(self._kept)
+        return iter(self._kept[start - self._kept_start : stop - self._kept_start])
 
 
 def _steps(start: int, stop: int) -> Iterator[int]:
@@ -295,7 +323,6 @@ def compile_plan(pipeline: Pipeline[Any, Any]) -> Plan:
     """Decide how a pipeline is run.
 
     Raises:
-        UnknownSizeError: when all elements are asked for and their number is not known.
         ArgumentValueError: when the action waits for the end of an endless stream.
     """
     method = pipeline.method
@@ -306,13 +333,9 @@ def compile_plan(pipeline: Pipeline[Any, Any]) -> Plan:
         seed = method.seed if method.seed is not None else int.from_bytes(os.urandom(8))
     else:
         endless = False
-        if pipeline.domain.size is None:
-            raise UnknownSizeError(
-                f"{pipeline.domain!r} does not know its size, and the steps of a run are numbered: "
-                f"use .to_values(max_size) first, or iterate it yourself"
-            )
-        steps = pipeline.domain.size
-    one_each = isinstance(method, Generate) or not pipeline.domain.filtered
+        steps = ENDLESS if pipeline.domain.size is None else pipeline.domain.size
+    unsized = not isinstance(method, Generate) and pipeline.domain.size is None
+    one_each = isinstance(method, Generate) or not (unsized or pipeline.domain.filtered)
     before: list[Map | Filter] = []
     action = pipeline.chosen_action
     for i, t in enumerate(pipeline.transformations):
@@ -331,6 +354,8 @@ def compile_plan(pipeline: Pipeline[Any, Any]) -> Plan:
     if isinstance(method, Generate):
         assert seed is not None
         source = GenerateSource(pipeline.domain, steps, seed)
+    elif unsized and steps:
+        source = StreamSource(pipeline.domain)
     else:
         source = IterateSource(pipeline.domain, steps)
     return Plan(source, tuple(before), action, steps, seed)

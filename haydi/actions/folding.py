@@ -57,6 +57,10 @@ class _Missing:
 MISSING: Final = _Missing()
 
 
+#: On so many elements, in each process, a function is tried for being associative.
+_CHECKED_ELEMENTS: Final = 5
+
+
 class Reduce(Action[T, Any, Any]):
     """Left fold of an *associative* function; ``init``, if given, is put in once, at the left.
 
@@ -81,7 +85,7 @@ class Reduce(Action[T, Any, Any]):
 
     def fold_all(self, partial: Any, elements: Iterator[T]) -> Any:
         if not self._checked:
-            head = list(islice(elements, 3))
+            head = list(islice(elements, _CHECKED_ELEMENTS))
             self._check(head)
             for element in head:
                 partial = self.fold(partial, element)
@@ -107,21 +111,20 @@ class Reduce(Action[T, Any, Any]):
 
     def _check(self, head: list[T]) -> None:
         values: list[Any] = ([] if self.initial is MISSING else [self.initial]) + list(head)
-        if len(values) < 3:
-            return
-        self._checked = True
-        a, b, c = values[:3]
+        self._checked = len(head) == _CHECKED_ELEMENTS
         fn = self.fn
-        try:
-            left, right = fn(fn(a, b), c), fn(a, fn(b, c))
-            same = left is right or bool(left == right) or _close(left, right)
-        except Exception:  # the fold itself will raise it again where step and element are known
-            return
-        if not same:
-            raise ArgumentValueError(
-                f"reduce(fn, ...): fn is not associative: with a={a!r}, b={b!r}, c={c!r} fn(fn(a, b), c) is {left!r} "
-                f"but fn(a, fn(b, c)) is {right!r}; pass associative=False to get the left fold on every context"
-            )
+        for a, b, c in zip(values, values[1:], values[2:], strict=False):
+            try:
+                left, right = fn(fn(a, b), c), fn(a, fn(b, c))
+                same = left is right or bool(left == right) or _close(left, right)
+            except Exception:  # the fold itself will raise it again where step and element are known
+                return
+            if not same:
+                raise ArgumentValueError(
+                    f"reduce(fn, ...): fn is not associative: with a={a!r}, b={b!r}, c={c!r} fn(fn(a, b), c) is "
+                    f"{left!r} but fn(a, fn(b, c)) is {right!r}; pass associative=False to get the left fold on "
+                    f"every context"
+                )
 
 
 def _close(left: object, right: object) -> bool:
@@ -171,6 +174,8 @@ class OrderedReduce(Action[T, list[T], Any]):
 SumPartial = tuple[Any, tuple[float, ...]]
 
 _SUM_CHUNK: Final = 4096
+#: Floats beyond this are integers, and far from it sums of them overflow.
+_LARGE: Final = 2.0**900
 
 
 class Sum(Action[Any, SumPartial, Any]):
@@ -186,7 +191,7 @@ class Sum(Action[Any, SumPartial, Any]):
     def fold(self, partial: SumPartial, element: Any) -> SumPartial:
         exact, floats = partial
         if isinstance(element, float):
-            return (exact, _expansion([*floats, element]))
+            return _with_floats(exact, [*floats, element])
         return (exact + element, floats)
 
     def fold_all(self, partial: SumPartial, elements: Iterator[Any]) -> SumPartial:
@@ -205,11 +210,11 @@ class Sum(Action[Any, SumPartial, Any]):
             some = [x for x in chunk if isinstance(x, float)]
             if len(some) < len(chunk):
                 exact = sum((x for x in chunk if not isinstance(x, float)), exact)
-            floats = _expansion([*floats, *some])
+            exact, floats = _with_floats(exact, [*floats, *some])
         return (exact, floats)
 
     def merge(self, left: SumPartial, right: SumPartial) -> SumPartial:
-        return (left[0] + right[0], _expansion([*left[1], *right[1]]))
+        return _with_floats(left[0] + right[0], [*left[1], *right[1]])
 
     def finish(self, partial: SumPartial) -> Any:
         exact, floats = partial
@@ -218,32 +223,51 @@ class Sum(Action[Any, SumPartial, Any]):
         if not isinstance(exact, int):
             return exact + math.fsum(floats)
         try:
-            return math.fsum([*floats, float(exact)]) if abs(exact) <= 2**53 else _fsum_with(exact, floats)
-        except OverflowError:
-            return float(exact) + math.fsum(floats)
+            return math.fsum([*_as_floats(exact), *floats])
+        except OverflowError:  # on the way, or at the end
+            return _rounded(exact, floats)
 
 
-def _fsum_with(exact: int, floats: tuple[float, ...]) -> float:
-    """Round ``exact + sum(floats)`` once, for an int that no float holds: split it into floats that do."""
+def _as_floats(exact: int) -> list[float]:
+    """Floats with this sum, exactly."""
     parts = []
     while exact:
         part = float(exact)
         parts.append(part)
         exact -= int(part)
-    return math.fsum([*parts, *floats])
+    return parts
 
 
-def _expansion(values: list[float]) -> tuple[float, ...]:
-    """Few floats with the same exact sum: take the rounded sum out, again and again, until nothing is left."""
-    if len(values) < 2:
-        return tuple(values)
-    parts: list[float] = []
+def _rounded(exact: int, floats: tuple[float, ...]) -> float:
+    """``exact + sum(floats)`` rounded once, whatever its size."""
+    from fractions import Fraction
+
+    total = sum(map(Fraction, floats), Fraction(exact))
     try:
-        while (rounded := math.fsum(values)) != 0.0:
-            parts.append(rounded)
+        return float(total)
+    except OverflowError:
+        return math.inf if total > 0 else -math.inf
+
+
+def _with_floats(exact: Any, values: list[float]) -> SumPartial:
+    """A partial with few floats: take the rounded sum out, again and again, until nothing is left.
+
+    Where that leaves the range of floats the large ones go to the exact part: they are integers.
+    """
+    if len(values) < 2:
+        return (exact, tuple(values))
+    parts: list[float] = []
+    rest = list(values)
+    try:
+        while (rounded := math.fsum(rest)) != 0.0:
             if not math.isfinite(rounded):
-                return (rounded,)
-            values.append(-rounded)
-    except (OverflowError, ValueError):  # beyond the largest float, or inf - inf: what plain addition says
-        return (sum(values) - sum(parts),) if not parts else (sum(parts),)
-    return tuple(parts) or (0.0,)
+                return (exact, (rounded,))
+            parts.append(rounded)
+            rest.append(-rounded)
+    except ValueError:  # inf and -inf
+        return (exact, (math.nan,))
+    except OverflowError:
+        large = [x for x in values if abs(x) > _LARGE]
+        small = [x for x in values if abs(x) <= _LARGE]
+        return _with_floats(exact + sum(map(int, large)), [0.0, 0.0, *small])
+    return (exact, tuple(parts) or (0.0,))

@@ -18,8 +18,8 @@ from haydi.client.run import DistributedRun
 from haydi.client.serialize import dump_plan
 from haydi.context import Context, Run, check_pipeline, seconds_of
 from haydi.contexts.local_cluster import LocalCluster
-from haydi.errors import ArgumentTypeError, ArgumentValueError, NestedRunError, NoWorkersError, UsageError
-from haydi.plan import compile_plan
+from haydi.errors import ArgumentTypeError, ArgumentValueError, NestedRunError, NoWorkersError, UnknownSizeError, UsageError
+from haydi.plan import StreamSource, compile_plan
 from haydi.report import Report
 
 if TYPE_CHECKING:
@@ -165,6 +165,11 @@ class DistributedContext(Context):
         if self._link.error is not None:
             raise self._link.error
         plan = compile_plan(check_pipeline(pipeline))
+        if isinstance(plan.source, StreamSource):
+            raise UnknownSizeError(
+                f"pipeline={pipeline!r}: its domain does not know its size, and workers divide the steps by number: "
+                f"use .to_values(), or run() in this process"
+            )
         payload = dump_plan(plan) if plan.steps else b""
         number = int.from_bytes(os.urandom(8)) >> 1
         return DistributedRun(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from haydi.context import Context, Run, check_pipeline, seconds_of
 from haydi.errors import RunCancelledError, StepFailure
-from haydi.plan import ENDLESS, Plan, compile_plan
+from haydi.plan import ENDLESS, Plan, StreamSource, compile_plan
 from haydi.report import Report, WorkerShare
 
 if TYPE_CHECKING:
@@ -72,6 +72,9 @@ class SerialRun(Run[R]):
             self._partial = action.merge(self._partial, plan.execute(self._position, stop))
             taken = time.perf_counter() - before
             self._position = stop
+            if isinstance(plan.source, StreamSource) and plan.source.end is not None:
+                self._position = plan.source.end
+                break
             if action.early and action.is_final(self._partial):
                 break
             if taken < STRIDE_SECONDS / 2:

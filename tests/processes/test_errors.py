@@ -202,3 +202,14 @@ def test_run_true_without_a_context_says_how_to_set_one() -> None:
 def test_run_with_something_else() -> None:
     with pytest.raises(TypeError, match="ctx='yes'"):
         hd.Range(3).run("yes")  # type: ignore[arg-type]
+
+
+class Unsized(hd.Domain[int]):
+    def _iterate(self) -> Any:
+        return iter(range(5))
+
+
+def test_domain_of_unknown_size_says_what_to_do(ctx: hd.DistributedContext) -> None:
+    with pytest.raises(hd.UsageError, match="to_values"):
+        Unsized().run(ctx)
+    assert Unsized().to_values().run(ctx) == [0, 1, 2, 3, 4]

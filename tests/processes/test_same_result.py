@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -14,7 +15,11 @@ from tests.strategies import domains
 R = hd.Range(1000)
 PAIRS = hd.Range(30) * hd.Range(30)
 
-PIPELINES = {
+def bump(e: Any) -> Any:
+    return e._replace(a=e.a + 1)
+
+
+PIPELINES: dict[str, hd.Pipeline[Any, Any]] = {
     "collect": R.map(lambda x: x + 1).collect(),
     "domain": hd.Range(17).iterate(),
     "empty": hd.Range(0).iterate(),
@@ -46,7 +51,7 @@ PIPELINES = {
     "huge": hd.Range(10**40).filter(lambda x: x % 1009 == 1000).take(5),
     "huge count": hd.Subsets(hd.Range(300)).count(),
     "Set and Map": hd.Mappings(hd.Range(3), hd.Subsets(hd.Range(3))).map(lambda m: m[1]).frequencies(),
-    "named": hd.NamedProduct([("a", hd.Range(9)), ("b", hd.Boolean())]).map(lambda e: e._replace(a=e.a + 1)),
+    "named": hd.NamedProduct([("a", hd.Range(9)), ("b", hd.Boolean())]).map(bump).collect(),
     "atoms": hd.Subsets(hd.USet(6, "node"), 3).collect(),
 }
 
