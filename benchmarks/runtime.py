@@ -2,8 +2,9 @@
 
 *Ideal* means: the same elements, split in advance into two parts of equal cost, in two bare processes at
 once, that were started before. On cores that are shared with others this is all that two workers can reach;
-half the serial time is not. Both are measured in one run, A B A B ..., so that a change of the machine's pace hits
-both alike, and the ratio of the medians is what counts. Times are wall times; nothing here passes or fails.
+half the serial time is not. Both are measured in one run, A B A B ..., so that a change of the machine's
+pace hits both alike, and the ratio of the medians is what counts. Times are wall times; nothing here passes
+or fails.
 
 The parts:
 
