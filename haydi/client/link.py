@@ -16,9 +16,9 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import Any, Protocol
+from typing import Protocol
 
 from haydi.errors import ConnectionFailedError, HaydiError, ProtocolError, RunLostError
 from haydi.wire import messages as m
@@ -79,6 +79,9 @@ class Link:
         self._leading = False
         self._background_leads = False
         self._foreground = 0
+        self._handles_ctrl_c = False
+        self._awaited = False
+        self._pressed = False
         self._wakeup = Wakeup()
         self._connection = Connection(host, port)
         self._poll = Poll([self._connection, self._wakeup.fileno()])
@@ -129,8 +132,12 @@ class Link:
 
     def wait_until(self, predicate: Callable[[], bool], seconds: float | None = None) -> bool:
         """Work for all runs until the predicate holds, which is returned; False after ``seconds``."""
-        with self._ctrl_c() as interrupted:
-            return self._wait(predicate, seconds, background=False, interrupted=interrupted)
+        ours = self._take_ctrl_c()
+        try:
+            return self._wait(predicate, seconds, background=False, interruptible=ours)
+        finally:
+            if ours:
+                self._awaited = False
 
     def close(self) -> None:
         """Say goodbye and close. Runs that go on are lost."""
@@ -149,6 +156,7 @@ class Link:
             self._flush([m.Goodbye()])
         for run in list(self._runs.values()):
             run.on_lost(RunLostError("the context was closed while the run was going on"))
+        self._give_ctrl_c_back()
         self._connection.close(linger_seconds=0.2)
         self._wakeup.close()
 
@@ -160,7 +168,7 @@ class Link:
         seconds: float | None,
         *,
         background: bool,
-        interrupted: Callable[[], bool] = lambda: False,
+        interruptible: bool = False,
     ) -> bool:
         end = None if seconds is None else time.monotonic() + seconds
         with self._condition:
@@ -172,31 +180,36 @@ class Link:
                         return False
                     if self._closed and not background:
                         raise ConnectionFailedError("the context is closed")
-                    if self._leading or (background and (self._foreground or not self._runs)):
-                        if not background and self._background_leads:
-                            self._wakeup.set()
-                        idle = HELLO_SECONDS if background and not self._leading else TURN_SECONDS_MOST
-                        waited = self._condition.wait(idle if left is None else min(left, idle))
-                        if not (background and not waited and not self._leading and not self._foreground):
-                            if interrupted():
-                                raise KeyboardInterrupt
-                            continue
-                        if self._closed:
-                            continue
-                    self._lead(left, background)
-                    if interrupted():
+                    if self._may_lead(background):
+                        self._lead(left, background)
+                    else:
+                        self._follow(left, background)
+                    if interruptible and self._pressed:
                         raise KeyboardInterrupt
             finally:
                 self._foreground -= not background
                 self._condition.notify_all()
         return True
 
+    def _may_lead(self, background: bool) -> bool:
+        """One leads at a time; the background does when somebody must and nobody else does."""
+        if self._leading:
+            return False
+        needed = bool(self._runs) or time.monotonic() >= self._beat_at
+        return not background or (needed and not self._foreground)
+
+    def _follow(self, left: float | None, background: bool) -> None:
+        if self._background_leads and not background:
+            self._wakeup.set()
+        self._condition.wait(TURN_SECONDS_MOST if left is None else min(left, TURN_SECONDS_MOST))
+
     def _lead(self, left: float | None, background: bool) -> None:
         self._leading, self._background_leads = True, background
         self._condition.release()
         try:
-            idle = background and not self._runs
-            self._turn(0.0 if idle else TURN_SECONDS_MOST if left is None else min(left, TURN_SECONDS_MOST))
+            if background and not self._runs:
+                left = 0.0
+            self._turn(TURN_SECONDS_MOST if left is None else min(left, TURN_SECONDS_MOST))
         finally:
             self._condition.acquire()
             self._leading = self._background_leads = False
@@ -285,25 +298,33 @@ class Link:
         for run in list(self._runs.values()):
             run.on_lost(error)
 
-    @contextlib.contextmanager
-    def _ctrl_c(self) -> Iterator[Callable[[], bool]]:
-        """Turn the first SIGINT into a flag that is looked at between two messages."""
-        pressed: list[int] = []
-        if (
-            threading.current_thread() is not threading.main_thread()
-            or signal.getsignal(signal.SIGINT) is not signal.default_int_handler
-        ):
-            yield lambda: False
-            return
+    # --- Ctrl-C ---------------------------------------------------------------------------------------
 
-        def handler(number: int, frame: FrameType | None) -> Any:
-            if pressed:
-                signal.default_int_handler(number, frame)
-            pressed.append(number)
-            self._wakeup.set()
+    def _take_ctrl_c(self) -> bool:
+        """Have SIGINT come to :meth:`_on_ctrl_c` while this is the main thread's wait. False when that is not ours.
 
-        signal.signal(signal.SIGINT, handler)
-        try:
-            yield lambda: bool(pressed)
-        finally:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+        The handler stays until :meth:`close`; outside of a wait it does what Python's own does.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            return False
+        if not self._handles_ctrl_c:
+            if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+                return False  # the program has one of its own
+            signal.signal(signal.SIGINT, self._on_ctrl_c)
+            self._handles_ctrl_c = True
+        self._pressed = False
+        self._awaited = True
+        return True
+
+    def _on_ctrl_c(self, number: int, frame: FrameType | None) -> None:
+        if not self._awaited or self._pressed:
+            self._pressed = False
+            signal.default_int_handler(number, frame)
+        self._pressed = True
+        self._wakeup.set()
+
+    def _give_ctrl_c_back(self) -> None:
+        if self._handles_ctrl_c and threading.current_thread() is threading.main_thread():
+            if signal.getsignal(signal.SIGINT) == self._on_ctrl_c:
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+            self._handles_ctrl_c = False

@@ -9,6 +9,7 @@ import os
 import threading
 import warnings
 from datetime import timedelta
+from itertools import count
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -74,7 +75,8 @@ class DistributedContext(Context):
         self._pid = os.getpid()
         self._closed = False
         self._lock = threading.Lock()
-        self._latest: DistributedRun[Any] | None = None
+        #: Numbers of runs: told apart from those of other clients by where they begin.
+        self._numbers = count(int.from_bytes(os.urandom(5)) << 23)
         #: How long a run waits when there is no worker at all, in seconds.
         self.no_worker_seconds = 10.0
         self._cluster: LocalCluster | None = None
@@ -152,8 +154,6 @@ class DistributedContext(Context):
         except KeyboardInterrupt:
             run.cancel()
             raise
-        finally:
-            self.last_report = run.report
 
     def _start(self, pipeline: Pipeline[Any, R], timeout: float | timedelta | None) -> DistributedRun[R]:
         seconds = seconds_of("timeout", timeout)
@@ -171,9 +171,8 @@ class DistributedContext(Context):
                 f"use .to_values(), or run() in this process"
             )
         payload = dump_plan(plan) if plan.steps else b""
-        number = int.from_bytes(os.urandom(8)) >> 1
         return DistributedRun(
-            number, plan, payload, self._link, seconds, self.no_worker_seconds, self._on_over
+            next(self._numbers), plan, payload, self._link, seconds, self.no_worker_seconds, self._on_over
         )
 
     def _on_over(self, report: Report) -> None:
