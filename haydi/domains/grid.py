@@ -84,7 +84,7 @@ def grid_all(factors: Factors) -> Combinations:
     """All combinations, also where the size of a factor is not known."""
     if not factors:
         return iter(((),))
-    return _block(factors, [], factors[0]._pool or factors[0]._iterate())
+    return _block(factors, [], _whole(factors[0]))
 
 
 def _digits(sizes: Sequence[int], step: int) -> list[int]:
@@ -146,17 +146,22 @@ def _head(factor: Domain[Any], first: int, last: int) -> Iterable[Any]:
     return (factor._pool if whole else None) or tuple(factor._elements(first, last))
 
 
+def _whole(factor: Domain[Any]) -> Iterable[Any]:
+    pool = factor._pool
+    return factor._iterate() if pool is None else pool
+
+
 def _block(factors: Factors, prefix: list[Any], head: Iterable[Any]) -> Combinations:
     """All combinations of a prefix, the given elements of the next factor, and all of the rest."""
     level = len(prefix) + 1
     pools: list[tuple[Any, ...]] = []
     tail = len(factors)
     while tail > level and (pool := factors[tail - 1]._pool) is not None:
-        if not pool:
-            return iter(())
         pools.append(pool)
         tail -= 1
     pools.reverse()
+    if any(factor._pool == () for factor in factors[level:]):
+        return iter(())
     if tail == level:
         return _sweep(prefix, head, pools)
     slow, fast = factors[level : tail - 1], factors[tail - 1]
@@ -192,7 +197,7 @@ def _odometer(head: Iterable[Any], factors: Factors) -> Iterator[list[Any]]:
                 yield [*shown, element]
             else:
                 shown.append(element)
-                wheels.append(factors[len(wheels) - 1]._iterate())
+                wheels.append(iter(_whole(factors[len(wheels) - 1])))
                 break
         else:
             wheels.pop()

@@ -137,12 +137,13 @@ class Join(Domain[T]):
         return range(ends[number] + block.start, ends[number] + block.stop)
 
     def _index(self, element: object) -> int:
-        for number, part in enumerate(self._parts):
+        if self._ends is None:
+            return super()._index(element)
+        for origin, part in zip(self._ends, self._parts, strict=False):
             try:
-                step = part._index(element)
+                return origin + part._index(element)
             except ValueError:
                 continue
-            return step + sum(before._known_size() for before in self._parts[:number])
         raise self._absent(element)
 
     @cached_property

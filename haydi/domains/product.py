@@ -90,6 +90,8 @@ class Product(Domain[tuple[Any, ...]]):
     def _index(self, element: object) -> int:
         if not isinstance(element, tuple) or len(element) != len(self._parts):
             raise self._absent(element)
+        if self.size is None:
+            return super()._index(element)
         return grid_index(self._parts, element)
 
     def _generate_one(self, rng: Random) -> tuple[Any, ...]:

@@ -157,6 +157,8 @@ class FilteredDomain(Domain[T]):
         return range(step, step + 1)
 
     def _index(self, element: object) -> int:
+        if self.size is None:
+            return super()._index(element)
         step = self.domain._index(element)
         if not self.function(element):  # type: ignore[arg-type]  # the domain below has it, so it is a T
             raise self._absent(element)
