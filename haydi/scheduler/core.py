@@ -306,10 +306,13 @@ class SchedulerCore:
                 credits[peer] = credits.get(peer, 0) + size
             self._credit(credits)
 
-    def _credit(self, credits: dict[Peer, int]) -> None:
+    def _credit(self, credits: dict[Peer, int], urgent: bool = True) -> None:
         for peer, size in credits.items():
             if size and peer in self.workers:
-                self._send(peer, m.Credit(size))
+                if urgent:
+                    self._send(peer, m.Credit(size))
+                else:
+                    self._later.setdefault(peer, []).append(m.Credit(size))
 
     def _owned(self, client: Client, number: int) -> Run | None:
         return self.runs[number] if number in client.runs else None
@@ -482,7 +485,7 @@ class SchedulerCore:
         credits: dict[Peer, int] = {}
         for _, peer, size in run.flying:
             credits[peer] = credits.get(peer, 0) + size
-        self._credit(credits)
+        self._credit(credits, urgent=False)
         for peer in run.shares:
             worker = self.workers[peer]
             worker.runs.discard(run.number)

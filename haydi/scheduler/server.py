@@ -6,6 +6,7 @@ One thread, one poll loop. Effects of one turn are gathered, so that all message
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
 import secrets
@@ -68,6 +69,7 @@ class SchedulerServer:
     def serve(self) -> None:
         """Work until :meth:`stop`; then tell the daemons, and close."""
         core = self.core
+        gc.freeze()  # what was loaded stays: it need not be looked through again and again
         try:
             while not self._reason:
                 now = time.monotonic()

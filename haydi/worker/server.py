@@ -8,6 +8,7 @@ pipes, and so hold up their compute processes, while too many bytes are on their
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -96,6 +97,7 @@ class WorkerServer:
 
     def serve(self) -> int:
         """Work until the scheduler, a signal or the starting process ends it; returns the exit code."""
+        gc.freeze()  # what was loaded stays: it need not be looked through again and again
         for slot in range(self._slots):
             self._nursery.spawn(slot)
         self._outgoing.append(hello("worker", self._name, self._slots))
