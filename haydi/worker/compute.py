@@ -23,7 +23,7 @@ What the fields of an answer mean (layouts: :mod:`haydi.worker.channel`):
   The payload is a pickled dict: ``failure``, a :class:`~haydi.errors.StepFailure`; ``type_name``; and
   ``exception``, the pickled exception, or None when there is none that would survive the journey.
 
-The payload of LOAD is a pickle of ``(sys_path, plan)``, where the plan should be a pickle of its own: then
+The payload of LOAD is a pickle of ``(sys_path, plan)``, where the plan is pickled bytes of its own: so
 ``sys_path`` is in force when the modules of the plan are imported.
 
 Interrupts. The supervisor writes the number of a stride into the control pipe and has SIGUSR1 sent: strides
@@ -350,17 +350,18 @@ def _next_size(size: int, done: int, seconds: float) -> int:
     """
     if seconds < _CHUNK_SECONDS_LEAST:
         return max(size, 2 * done)
-    return max(1, done * int(_CHUNK_SECONDS / seconds * (1 << 20)) >> 20)
+    # A process that had to wait for its core should not go on in crumbs: one measurement shrinks it this far.
+    ratio = max(_CHUNK_SECONDS / seconds, 0.25)
+    return max(1, done * int(ratio * (1 << 20)) >> 20)
 
 
 def _load_plan(payload: bytes) -> Plan:
-    sys_path, plan = pickle.loads(payload)
+    sys_path, data = pickle.loads(payload)
     missing = [entry for entry in sys_path if entry not in sys.path and os.path.exists(entry)]
     if missing:
         sys.path += missing
         importlib.invalidate_caches()
-    if isinstance(plan, bytes):
-        plan = pickle.loads(plan)
+    plan = pickle.loads(data)
     assert isinstance(plan, Plan)
     return plan
 

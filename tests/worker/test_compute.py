@@ -274,8 +274,8 @@ def test_chunks_adapt_at_any_size(size: int, part: float, seconds: float):
     done = max(1, size * int(part * 1024) // 1024)
     new = compute_module._next_size(size, done, seconds)
     assert 1 <= new <= max(size, 3 * done)
-    if seconds >= 0.01 and done > 10**6:
-        assert new * seconds / done == pytest.approx(0.005, rel=0.01) or new == 1 or seconds > 100
+    if seconds >= 0.002 and done > 10**6:
+        assert new / done == pytest.approx(max(0.005 / seconds, 0.25), rel=0.01)
 
 
 # --- results ----------------------------------------------------------------------------------------------
@@ -429,18 +429,11 @@ def test_a_module_beside_the_script_is_found_through_the_clients_path(
     assert driver.stride(run, 0, 3, flush=True).partial == [0, 3, 6]
 
 
-@pytest.mark.parametrize("payload", [b"", b"garbage", pickle.dumps(([], 5)), pickle.dumps(7)])
+@pytest.mark.parametrize("payload", [b"", b"garbage", pickle.dumps(([], pickle.dumps(5))), pickle.dumps(7)])
 def test_a_plan_that_is_none(driver: Driver, payload: bytes):
     driver.channel.send_blocking([LOAD, 5], payload)
     assert driver.stride(5, 0, 3).kind == "load"
     driver.channel.send_blocking([FORGET, 5])
-
-
-def test_a_plan_may_be_inside_the_same_pickle(driver: Driver):
-    plan = compile_plan(hd.Range(10).iterate())
-    driver.channel.send_blocking([LOAD, 6], pickle.dumps(([], plan)))
-    assert driver.stride(6, 0, 3, flush=True).partial == [0, 1, 2]
-    driver.channel.send_blocking([FORGET, 6])
 
 
 def test_user_code_knows_where_it_is(driver: Driver):
@@ -600,7 +593,8 @@ def test_an_interrupt_before_the_handler_is_there(take_stock: Callable[[], Stock
     compute.read_control()
     compute.read_control()
     supervisor = Channel(right, blocking=True)
-    supervisor.send_blocking([LOAD, 1], pickle.dumps(([], compile_plan(hd.Range(9).iterate()))))
+    plan = pickle.dumps(compile_plan(hd.Range(9).iterate()))
+    supervisor.send_blocking([LOAD, 1], pickle.dumps(([], plan)))
     for number in (3, 4):
         supervisor.send_blocking([STRIDE, number, 1, 0, 5, INFINITE, True])
     supervisor.send_blocking([EXIT])
