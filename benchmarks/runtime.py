@@ -3,8 +3,8 @@
 *Ideal* means: the same elements, split in advance into two parts of equal cost, in two bare processes at
 once, that were started before. On cores that are shared with others this is all that two workers can reach;
 half the serial time is not. Both are measured in one run, A B A B ..., so that a change of the machine's
-pace hits both alike, and the ratio of the medians is what counts. Times are wall times; nothing here passes
-or fails.
+pace hits both alike, and the ratio of the medians is what counts; where the pace changed a lot, the median
+of the ratios of neighbours tells more. Times are wall times; nothing here passes or fails.
 
 The parts:
 
@@ -65,6 +65,9 @@ class Row:
         if self.other_seconds:
             ratio = median(self.haydi_seconds) / median(self.other_seconds)
             text += f"\n{line(f'    {self.other}', self.other_seconds)}  ratio {ratio:.3f}"
+            if len(self.haydi_seconds) == len(self.other_seconds):
+                pairs = zip(self.haydi_seconds, self.other_seconds, strict=True)
+                text += f", of neighbours {median(mine / other for mine, other in pairs):.3f}"
         return text + (f"  aim {self.aim}" if self.aim else "")
 
 
