@@ -40,6 +40,8 @@ from haydi.wire import messages as m
 
 __all__ = ["Client", "Effect", "Note", "Run", "SchedulerCore", "SchedulerSettings", "Send", "Worker"]
 
+STEALS_BEFORE_MORE = 3
+
 
 class SchedulerCore:
     """The scheduler's state machine (see the module)."""
@@ -337,6 +339,7 @@ class SchedulerCore:
                 self._serve(now)
             return
         share = run.shares[worker.peer]
+        share.robbed = 0
         if msg.seconds > 0:
             share.rate = mean_rate(share.rate, rate_of(msg.stop - msg.start, msg.seconds), 0.5)
         run.estimate(worker, now)
@@ -364,6 +367,7 @@ class SchedulerCore:
             return
         if msg.ranges:
             share.retry_seconds = 0.0
+            share.robbed += 1
             run.steals += 1
             self._reopen(run)
         else:
@@ -458,7 +462,10 @@ class SchedulerCore:
         _, run, victim = best
         victim.stealing = run.number
         self.victims.add(victim.peer)
-        self._send(victim.peer, m.Steal(run.number, thief.idle / (thief.idle + victim.slots)))
+        keep = victim.slots / (thief.idle + victim.slots)
+        # Halving a huge rest again and again takes long; a victim that is robbed so often is stuck, and can keep less.
+        keep **= max(1, run.shares[victim.peer].robbed - STEALS_BEFORE_MORE)
+        self._send(victim.peer, m.Steal(run.number, 1 - keep))
         return True
 
     def _victim(self, run: Run, thief: Worker, now: float) -> Worker | None:

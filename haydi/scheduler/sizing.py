@@ -20,6 +20,8 @@ class SizingSettings:
     """Constants of sizing, in seconds unless the name says otherwise."""
 
     lease_seconds_least: float = 0.2
+    #: Less than this is not worth a message, even if others then get nothing.
+    lease_seconds_floor: float = 0.02
     early_lease_seconds: float = 0.1
     early_growth_factor: int = 8
     flush_seconds_least: float = 0.1
@@ -65,6 +67,8 @@ def lease_steps(
         steps = -(-unassigned * slots // (max(slots, slots_total) * halves))
         least = slots if rate is None else steps_within(rate * slots, settings.lease_seconds_least)
         steps = max(steps, min(least, -(-unassigned * slots // max(slots, slots_total))))
+        if rate is not None:
+            steps = max(steps, steps_within(rate * slots, settings.lease_seconds_floor))
     return max(1, min(steps, unassigned))
 
 

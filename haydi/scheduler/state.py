@@ -113,6 +113,8 @@ class Share:
     end: float = -math.inf
     retry_at: float = 0.0
     retry_seconds: float = 0.0
+    #: Times it gave something up since it last reported.
+    robbed: int = 0
 
 
 @dataclass(eq=False)

@@ -122,6 +122,8 @@ class Foreman:
             else:
                 needy = sum(s.ready and not s.remaining for s in self.slots)
                 steps = -(-run.pool.size // max(1, needy))
+                if place.rate is not None:  # halving what takes no time would have no end
+                    steps = max(steps, steps_within(place.rate, self.settings.stride_seconds_least))
             place.position, place.stop = run.pool.take_first(steps)
             return True
         victim = max(
