@@ -1,8 +1,8 @@
 """The main job while its workers are killed: the same answer, and what it costs.
 
-Cerny's conjecture for all automata with n states runs on a cluster of daemons, each with one compute process. Every
-so many seconds a random one of them, supervisor or compute process, gets SIGKILL; a killed supervisor is started
-again, as an operator would. The time of the same run without kills stands beside it.
+Cerny's conjecture for all automata with n states runs on a cluster of daemons, each with one compute process.
+Every so many seconds a random one of them, supervisor or compute process, gets SIGKILL; a killed supervisor
+is started again, as an operator would. The time of the same run without kills stands beside it.
 
     PYTHONPATH=. python benchmarks/kills.py --states 5 --every 1
 """
@@ -108,7 +108,9 @@ def timed_run(states: int, workers: int, every: float | None, seed: int) -> tupl
 
 def main() -> None:
     """Run without and with kills, and print both."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--states", type=int, default=5)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--every", type=float, default=1.0, help="seconds between two kills")

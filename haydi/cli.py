@@ -30,7 +30,7 @@ class _Lazy(click.Group):
 @click.command(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="haydi")
 def main() -> None:
-    """Haydi, the haystack diver: search through discrete structures, here or on a cluster.
+    r"""Haydi, the haystack diver: search through discrete structures, here or on a cluster.
 
     `haydi scheduler` and `haydi worker` are haydi-scheduler and haydi-worker. In three terminals:
 

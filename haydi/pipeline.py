@@ -237,8 +237,8 @@ class Pipeline(Generic[T, R]):
         Args:
             fn: Function of two arguments.
             init: Put in once, at the left; without it the fold starts with the first element.
-            associative: With True the workers fold their parts. Pass False for any other function: workers then
-                compute the elements and the client folds them in order.
+            associative: With True the workers fold their parts. Pass False for any other function: workers
+                then compute the elements and the client folds them in order.
 
         Raises:
             ArgumentValueError: from ``run``, when ``fn`` is seen not to be associative although it should, or
@@ -344,8 +344,8 @@ class Pipeline(Generic[T, R]):
         Args:
             ctx: None or False runs in this process; True in the parallel context of the session; a context
                 object in that context.
-            timeout: Limit in seconds or as a timedelta. When it is reached, the result is that of the steps done
-                so far; ``ctx.last_report.coverage`` says which these are.
+            timeout: Limit in seconds or as a timedelta. When it is reached, the result is that of the steps
+                done so far; ``ctx.last_report.coverage`` says which these are.
 
         Raises:
             UsageError: when there is no such context, or the pipeline cannot be run.

@@ -1,18 +1,18 @@
 """Plans: what a worker executes.
 
-A plan is a pipeline made ready to run: a *source* with numbered steps ``[0, steps)``, the transformations that
-act on each element alone, and an action. It can be pickled, knows nothing of processes or sockets, and has one
-promise: :meth:`Plan.execute` of neighbouring ranges, merged by the action, gives the same partial as one call
-for both. So any cut of the steps, run anywhere in any order, ends in the same result.
+A plan is a pipeline made ready to run: a *source* with numbered steps ``[0, steps)``, the transformations
+that act on each element alone, and an action. It can be pickled, knows nothing of processes or sockets, and
+has one promise: :meth:`Plan.execute` of neighbouring ranges, merged by the action, gives the same partial as
+one call for both. So any cut of the steps, run anywhere in any order, ends in the same result.
 
 ``take(n)`` is the one transformation that looks across steps. Where each step gives one element it only makes
 ``steps`` smaller; behind a filter it becomes part of the action (:class:`Taken`): a range keeps its first n
 survivors with what the rest of the pipeline makes of them, and the limit is applied when the ranges are put
 together. The part behind the limit may therefore be computed for a few elements that are then left out.
 
-The elements run at C speed (``map``, ``filter``, ``itertools``) with no bookkeeping. Which step raised is found
-by going through a range that failed once more, step by step (:meth:`Plan.locate`); short ranges are run step
-by step from the beginning, because there the bookkeeping costs nothing and a step may be heavy.
+The elements run at C speed (``map``, ``filter``, ``itertools``) with no bookkeeping. Which step raised is
+found by going through a range that failed once more, step by step (:meth:`Plan.locate`); short ranges are run
+step by step from the beginning, because there the bookkeeping costs nothing and a step may be heavy.
 """
 
 from __future__ import annotations
@@ -27,16 +27,29 @@ from typing import Any, Final, Protocol
 
 from haydi.actions import Action, FoldAgain
 from haydi.domains.domain import Domain
+from haydi.domains.guard import guarded
 from haydi.errors import StepFailure
 from haydi.pipeline import Filter, Generate, Map, Pipeline, Take, Transformation, require_end
 
-__all__ = ["ENDLESS", "GenerateSource", "IterateSource", "Plan", "Source", "StreamSource", "Taken", "compile_plan", "stream"]
+__all__ = [
+    "ENDLESS",
+    "GenerateSource",
+    "IterateSource",
+    "Plan",
+    "Source",
+    "StreamSource",
+    "Taken",
+    "compile_plan",
+    "stream",
+]
 
 #: Number of steps of an endless stream: more than any computer will reach.
 ENDLESS: Final = 1 << 128
 
 #: Ranges of up to this many steps are run step by step, so that a failure is located without a second run.
-TRACKED_STEPS_MAX: Final = 32
+TRACKED_STEPS_MAX: Final = 64
+#: Ranges of more steps than this have elements so cheap that nothing may be added to each of them.
+MARKED_STEPS_MAX: Final = 1 << 14
 
 #: Longest text by which an error shows an element.
 ELEMENT_TEXT_MAX: Final = 300
@@ -99,14 +112,15 @@ class GenerateSource:
             seed(step << 128 | key)
             return draw(rng)
 
-        return map(element, _steps(start, stop))
+        return map(guarded(element), _steps(start, stop))
 
 
 class StreamSource:
     """Elements of a domain that cannot tell its size, one after another; a step is a position.
 
-    It is used up by going through it, so each plan has its own, and it runs where it is: in the serial context.
-    The latest elements are kept until the next are asked for, so that a range that failed can be run again.
+    It is used up by going through it, so each plan has its own, and it runs where it is: in the serial
+    context. The latest elements are kept until the next are asked for, so that a range that failed can be run
+    again.
     """
 
     steps = ENDLESS
@@ -138,10 +152,11 @@ def _steps(start: int, stop: int) -> Iterator[int]:
 class Taken(Action[Any, list[Any], Any]):
     """``take(limit)`` behind a filter, with all that follows it in the pipeline.
 
-    A partial is the list of the first ``limit`` survivors, each as a *record* of what the tail makes of it. When the
-    tail has only maps, a record is just the value. Otherwise it is ``(depth, value)``: how many takes the element
-    arrives at, this one counted, and its value if it arrives at the action (then depth is one more than the number
-    of takes). :meth:`_replay` then applies the limits one after another, as a serial run would.
+    A partial is the list of the first ``limit`` survivors, each as a *record* of what the tail makes of it.
+    When the tail has only maps, a record is just the value. Otherwise it is ``(depth, value)``: how many
+    takes the element arrives at, this one counted, and its value if it arrives at the action (then depth is
+    one more than the number of takes). :meth:`_replay` then applies the limits one after another, as a serial
+    run would.
     """
 
     early = True
@@ -227,6 +242,8 @@ class _Position:
     step: int
     element: Any = None
     known: bool = False
+    #: The source was asked for more than its last element.
+    finished: bool = False
 
 
 @dataclass(frozen=True)
@@ -268,9 +285,42 @@ class Plan:
         if stop - start <= TRACKED_STEPS_MAX:
             return self._execute_tracked(start, stop)
         try:
-            return self._fold(lambda: self.elements(start, stop))
+            partial, whole = self._execute_fast(start, stop)
         except Exception as error:
             return self.locate(start, stop, error)
+        return partial if whole else self._execute_tracked(start, stop)
+
+    def _execute_fast(self, start: int, stop: int) -> tuple[Any, bool]:
+        """The partial, and False when a user function ended it too early by raising StopIteration.
+
+        To the iterators of the C library that exception means "no more elements", and elements would be lost
+        without a word. What shows it is that the source was never asked for an element behind its last one.
+        Noticing that costs some nanoseconds an element. A large range has elements that cheap, and there it
+        is only looked whether the source is used up; the one element for which that says nothing, the last,
+        is run once more.
+        """
+        end: list[bool] = []
+        large = stop - start > MARKED_STEPS_MAX
+
+        def elements() -> Iterator[Any]:
+            source = self.source.elements(start, stop)
+            end[:] = [True]
+            if large:
+                used.append(source)
+            else:
+                source = chain(source, iter(end.pop, True))
+            return self._transformed(source)
+
+        used: list[Iterator[Any]] = []
+        partial = self._fold(elements)
+        if self.action.early and self.action.is_final(partial):
+            return partial, True
+        if not large:
+            return partial, not end
+        whole = next(used[-1], end) is end
+        if whole:
+            self._execute_tracked(stop - 1, stop)
+        return partial, whole
 
     def _fold(self, elements: Callable[[], Iterator[Any]]) -> Any:
         try:
@@ -281,10 +331,15 @@ class Plan:
     def _execute_tracked(self, start: int, stop: int) -> Any:
         position = _Position(start)
         try:
-            return self._fold(lambda: self._transformed(self._tracked(start, stop, position)))
+            partial = self._fold(lambda: self._transformed(self._tracked(start, stop, position)))
+            if not position.finished and not (self.action.early and self.action.is_final(partial)):
+                raise RuntimeError(
+                    "a function raised StopIteration, which would end the stream without a word"
+                )
         except Exception as error:
             _attach(error, position.step, position.step + 1, position if position.known else None)
             raise
+        return partial
 
     def _tracked(self, start: int, stop: int, position: _Position) -> Iterator[Any]:
         if self.source.one_each:
@@ -295,18 +350,21 @@ class Plan:
                     position.element, position.known = element, True
                     yield element
                     break
+            position.finished = True
             return
         for step in range(start, stop):
             position.step, position.known = step, False
             for element in self.source.elements(step, step + 1):
                 position.element, position.known = element, True
                 yield element
+        position.finished = True
 
     def locate(self, start: int, stop: int, error: Exception) -> Any:
         """Run steps ``[start, stop)`` once more, step by step, to name the step that raised ``error``.
 
         Returns:
-            The partial, in case nothing is raised this time (a function that depends on more than its element).
+            The partial, in case nothing is raised this time (a function that depends on more than its
+            element).
 
         Raises:
             Exception: the error of this time, with its step and element.

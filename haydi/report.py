@@ -29,8 +29,8 @@ class Report:
     Attributes:
         state: "running", "done", "timeout", "cancelled" or "failed".
         steps: Number of steps of the run; None for an endless stream.
-        coverage: The merged ranges ``(start, stop)`` of steps, in order, apart and not empty: exactly the steps
-            that the result stands for.
+        coverage: The merged ranges ``(start, stop)`` of steps, in order, apart and not empty: exactly the
+            steps that the result stands for.
         seconds: Wall time so far.
         workers: Number of slots that took part, or that were there.
         shares: Steps and busy seconds by worker.

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 import haydi as hd
 from haydi import actions
-from haydi.plan import Taken
 from haydi.pipeline import Filter, Map, Take
+from haydi.plan import Taken
 
 INTS = st.lists(st.integers(-30, 30), max_size=40)
 FLOATS = st.lists(st.floats(allow_nan=False, allow_infinity=False, width=64), max_size=30)
@@ -45,9 +45,7 @@ ACTIONS: dict[str, actions.Action[Any, Any, Any]] = {
     "frequencies": actions.Frequencies(mod5),
     "frequencies of elements": actions.Frequencies(),
     "taken": Taken(4, (Map(abs),), actions.Collect()),
-    "taken deep": Taken(
-        7, (Filter(lambda x: x % 3), Take(4), Map(lambda x: x + 1), Take(3)), actions.Sum()
-    ),
+    "taken deep": Taken(7, (Filter(lambda x: x % 3), Take(4), Map(lambda x: x + 1), Take(3)), actions.Sum()),
     "taken first": Taken(5, (Filter(lambda x: x % 2),), actions.First()),
 }
 
@@ -103,7 +101,12 @@ def test_looking_at_a_result_changes_nothing(name: str, values: list[int]) -> No
     result = action.finish(partial)
     if isinstance(result, list):
         result.append("graffiti")
-    elif isinstance(result, dict) and name not in ("groups", "groups limit", "groups_counts", "groups_counts 0"):
+    elif isinstance(result, dict) and name not in (
+        "groups",
+        "groups limit",
+        "groups_counts",
+        "groups_counts 0",
+    ):
         result["graffiti"] = 1
     if name != "collect":
         assert repr(action.finish(partial)) == once
@@ -189,7 +192,9 @@ class TestReduce:
                 hd.Range(0).reduce(lambda a, b: a + b, associative=associative).run()
 
     @pytest.mark.parametrize(
-        "fn", [lambda n, x: n + 1, lambda a, b: a - b, lambda a, b: 2 * a + b], ids=["count", "minus", "horner"]
+        "fn",
+        [lambda n, x: n + 1, lambda a, b: a - b, lambda a, b: 2 * a + b],
+        ids=["count", "minus", "horner"],
     )
     def test_function_that_is_not_associative_is_refused_with_the_remedy(self, fn: Any) -> None:
         with pytest.raises(ValueError, match="associative=False"):

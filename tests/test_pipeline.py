@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import pickle
 import random
 import time
@@ -112,7 +113,9 @@ PIPELINES = st.sampled_from(
         lambda d: d.iterate().map(repr),
         lambda d: d.iterate().map(repr).filter(lambda t: len(t) % 2),
         lambda d: d.iterate().map(repr).filter(lambda t: len(t) % 2).take(3),
-        lambda d: d.iterate().filter(lambda x: hash(repr(x)) % 2).take(9).map(repr).filter(len).take(5).count(),
+        lambda d: (
+            d.iterate().filter(lambda x: hash(repr(x)) % 2).take(9).map(repr).filter(len).take(5).count()
+        ),
         lambda d: d.iterate().take(7).frequencies(repr),
         lambda d: d.iterate().map(repr).first(),
         lambda d: d.count(),
@@ -133,7 +136,7 @@ def test_any_cut_of_the_steps_in_any_order_gives_the_serial_result(
         pipeline = domain.iterate()  # nothing can be drawn from it
     plan = compile_plan(pipeline)
     cuts = sorted({0, plan.steps, *(rng.randrange(plan.steps + 1) for _ in range(6))})
-    ranges = list(zip(cuts, cuts[1:], strict=False))
+    ranges = list(itertools.pairwise(cuts))
     rng.shuffle(ranges)
     merger = Merger(plan.action)
     for start, stop in ranges:
@@ -183,3 +186,40 @@ def test_serial_error_tells_step_and_element() -> None:
     with pytest.raises(ZeroDivisionError) as caught:
         (hd.Range(1000) * hd.Range(1000)).map(lambda p: 1 // (p[0] * 1000 + p[1] - 70007)).count().run()
     assert caught.value.__notes__ == ["raised at step 70007, element (70, 7)"]
+
+
+def stops(limit: int) -> Any:
+    def stop(x: int) -> int:
+        if x >= limit:
+            next(iter(()))
+        return x
+
+    return stop
+
+
+@pytest.mark.parametrize("size", [10, 100, 5000, 100_000])
+@pytest.mark.parametrize("back", [1, 2, 3, 7])
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda d, f: d.iterate().map(f).sum(),
+        lambda d, f: d.iterate().filter(f).count(),
+        lambda d, f: d.iterate().map(f).filter(lambda x: x < 0).first(),
+        lambda d, f: d.frequencies(f),
+        lambda d, f: d.max(f),
+        lambda d, f: (d.map(f) * hd.Range(1)).count(),
+        lambda d, f: (d.map(f) * hd.Range(1)).iterate().map(sum).sum(),
+        lambda d, f: hd.Join([d.filter(f)]).iterate().map(str).collect(),
+    ],
+)
+def test_stop_iteration_in_a_function_is_an_error_and_loses_nothing(build: Any, size: int, back: int) -> None:
+    """To ``map`` it means the end of the elements: the count would be too small, without a word."""
+    pipeline = build(hd.Range(size), stops(size - back))
+    if not pipeline.transformations and pipeline.chosen_action.name == "Count":
+        assert pipeline.run() == size  # counting asks nobody
+        return
+    with pytest.raises((RuntimeError, StopIteration)):
+        pipeline.run()
+    plan = compile_plan(pipeline)
+    with pytest.raises((RuntimeError, StopIteration)):
+        plan.execute(0, size)

@@ -1,7 +1,7 @@
 """Actions: how the elements of a pipeline become its result.
 
-An action is a *monoid with a view*: a neutral partial result (:meth:`Action.init`), a way to put elements into
-a partial (:meth:`Action.fold`), an associative :meth:`Action.merge` of the partials of two neighbouring
+An action is a *monoid with a view*: a neutral partial result (:meth:`Action.init`), a way to put elements
+into a partial (:meth:`Action.fold`), an associative :meth:`Action.merge` of the partials of two neighbouring
 ranges of steps, and a last look at the whole (:meth:`Action.finish`). The one law is
 
     fold(init, xs + ys) == merge(fold(init, xs), fold(init, ys))
@@ -10,9 +10,9 @@ for all sequences ``xs`` and ``ys``. It makes the result independent of how the 
 them, so the serial run and the run on a thousand workers are the same computation. ``merge`` always gets the
 earlier range on its left: it may rely on order and need not be commutative.
 
-An action that can be sure of its result early says so with :meth:`Action.is_final`: "nothing that comes to the
-right of this partial can change the result". A partial, once given to ``fold`` or ``merge``, belongs to that
-call and may be changed in place.
+An action that can be sure of its result early says so with :meth:`Action.is_final`: "nothing that comes to
+the right of this partial can change the result". A partial, once given to ``fold`` or ``merge``, belongs to
+that call and may be changed in place.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class FoldAgain(Exception):  # noqa: N818 - a signal, not an error
 class Action(ABC, Generic[T, P, R]):
     """How elements of type ``T`` become, over partials of type ``P``, a result of type ``R``.
 
-    To write your own, subclass it at module level (or anywhere: functions and classes of a script travel to the
-    workers by value), give :meth:`init`, :meth:`fold` and :meth:`merge`, and hand an instance to
+    To write your own, subclass it at module level (or anywhere: functions and classes of a script travel to
+    the workers by value), give :meth:`init`, :meth:`fold` and :meth:`merge`, and hand an instance to
     :meth:`haydi.Pipeline.action`.
 
     Example:
@@ -82,7 +82,11 @@ class Action(ABC, Generic[T, P, R]):
         """Join the partials of two neighbouring ranges; ``left`` is the earlier one."""
 
     def fold_all(self, partial: P, elements: Iterator[T]) -> P:
-        """Put all elements into a partial. The built-in actions do this at C speed."""
+        """Put all elements into a partial. The built-in actions do this at C speed.
+
+        When the elements have come to an end, they must not be asked for more: that is how a StopIteration
+        that a function of the user raised is told from the end.
+        """
         fold = self.fold
         for element in elements:
             partial = fold(partial, element)

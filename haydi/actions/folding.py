@@ -64,9 +64,9 @@ _CHECKED_ELEMENTS: Final = 5
 class Reduce(Action[T, Any, Any]):
     """Left fold of an *associative* function; ``init``, if given, is put in once, at the left.
 
-    The claim of associativity is checked where it costs nothing, on the first elements a process sees: a function
-    that counts (``lambda n, x: n + 1``) or whose first argument is of another kind than its second would give a
-    wrong result on any cut, so it is refused with the remedy (``associative=False``).
+    The claim of associativity is checked where it costs nothing, on the first elements a process sees: a
+    function that counts (``lambda n, x: n + 1``) or whose first argument is of another kind than its second
+    would give a wrong result on any cut, so it is refused with the remedy (``associative=False``).
     """
 
     def __init__(self, fn: Callable[[Any, Any], Any], init: object = MISSING) -> None:
@@ -89,6 +89,8 @@ class Reduce(Action[T, Any, Any]):
             self._check(head)
             for element in head:
                 partial = self.fold(partial, element)
+            if not self._checked:  # there are no more
+                return partial
         if partial is MISSING:
             partial = next(elements, MISSING)
             if partial is MISSING:
@@ -170,7 +172,8 @@ class OrderedReduce(Action[T, list[T], Any]):
         return reduce(self.fn, partial)
 
 
-#: Partial of Sum: the exact sum of ints and other exact numbers, and a non-overlapping expansion of the floats.
+#: Partial of Sum: the exact sum of ints and other exact numbers, and a non-overlapping expansion of the
+#: floats.
 SumPartial = tuple[Any, tuple[float, ...]]
 
 _SUM_CHUNK: Final = 4096
@@ -181,8 +184,8 @@ _LARGE: Final = 2.0**900
 class Sum(Action[Any, SumPartial, Any]):
     """The sum of numbers, exactly: floats are summed without rounding and rounded once, at the end.
 
-    That is what :func:`math.fsum` gives, and it is why the result does not depend on how the steps were cut. A
-    partial keeps the floats as an expansion: a few floats whose exact sum is the exact sum of all of them.
+    That is what :func:`math.fsum` gives, and it is why the result does not depend on how the steps were cut.
+    A partial keeps the floats as an expansion: a few floats whose exact sum is the exact sum of all of them.
     """
 
     def init(self) -> SumPartial:
@@ -196,7 +199,9 @@ class Sum(Action[Any, SumPartial, Any]):
 
     def fold_all(self, partial: SumPartial, elements: Iterator[Any]) -> SumPartial:
         exact, floats = partial
-        head = next(elements, 0)
+        head = next(elements, MISSING)
+        if head is MISSING:  # and the elements must not be asked again
+            return partial
         if isinstance(head, float):
             return self.fold_again(self.fold(partial, head), elements)
         total = sum(elements, head)
@@ -206,7 +211,10 @@ class Sum(Action[Any, SumPartial, Any]):
 
     def fold_again(self, partial: SumPartial, elements: Iterator[Any]) -> SumPartial:
         exact, floats = partial
-        while chunk := list(islice(elements, _SUM_CHUNK)):
+        # A short chunk is the last: the elements must not be asked for more than once behind their end.
+        chunk: list[Any] = [0] * _SUM_CHUNK
+        while len(chunk) == _SUM_CHUNK:
+            chunk = list(islice(elements, _SUM_CHUNK))
             some = [x for x in chunk if isinstance(x, float)]
             if len(some) < len(chunk):
                 exact = sum((x for x in chunk if not isinstance(x, float)), exact)

@@ -1,13 +1,13 @@
 """One run, seen from its client, as a state machine.
 
-The client owns the truth about a run: what is merged is in its hands, so whatever happens to workers or schedulers,
-what is missing is known exactly and can be submitted again. Messages of the scheduler go in, messages to it come
-out. Partials are opaque here: an *absorb* function, given by the caller, unpickles and merges them, and says when
-the result cannot change any more behind some step.
+The client owns the truth about a run: what is merged is in its hands, so whatever happens to workers or
+schedulers, what is missing is known exactly and can be submitted again. Messages of the scheduler go in,
+messages to it come out. Partials are opaque here: an *absorb* function, given by the caller, unpickles and
+merges them, and says when the result cannot change any more behind some step.
 
-A run ends when ``[0, limit)`` is merged. The limit is the number of steps, until a final partial or a failure shows
-that less is enough: what lies behind the first settled result, or behind the first failing step, is not needed. For
-an action that never ends early a failure ends the run at once.
+A run ends when ``[0, limit)`` is merged. The limit is the number of steps, until a final partial or a failure
+shows that less is enough: what lies behind the first settled result, or behind the first failing step, is not
+needed. For an action that never ends early a failure ends the run at once.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """The connection of a context to its scheduler, shared by all threads that wait for runs.
 
-A socket belongs to one thread at a time, and the shortest way from a result to the one who waits for it is that he
-takes it from the socket himself. So whoever waits *leads*: polls, receives, merges, for all runs; the others follow,
-asleep on a condition. When the leader has what he wants he leaves, and another one takes over. A background thread
-leads while runs go on and nobody waits, and keeps the connection alive in between.
+A socket belongs to one thread at a time, and the shortest way from a result to the one who waits for it is
+that he takes it from the socket himself. So whoever waits *leads*: polls, receives, merges, for all runs; the
+others follow, asleep on a condition. When the leader has what he wants he leaves, and another one takes over.
+A background thread leads while runs go on and nobody waits, and keeps the connection alive in between.
 
-Ctrl-C is taken between two messages, never in the middle of one, so that no result is lost half-merged; a second one
-does not wait.
+Ctrl-C is taken between two messages, never in the middle of one, so that no result is lost half-merged; a
+second one does not wait.
 """
 
 from __future__ import annotations
@@ -282,14 +282,10 @@ class Link:
             except HaydiError as error:
                 self._lose(error)
         welcome = self._welcome
-        if welcome is not None and now - self._heard_at > welcome.silence_seconds:
-            # A process that was stopped for long finds old messages first: give them a chance.
-            if not self._poll.wait(0):
-                self._lose(
-                    RunLostError(
-                        f"the scheduler at {self.address} is silent for {now - self._heard_at:.0f} s"
-                    )
-                )
+        # A process that was stopped for long finds old messages first: they are looked at before anybody is given up.
+        silent = now - self._heard_at
+        if welcome is not None and silent > welcome.silence_seconds and not self._poll.wait(0):
+            self._lose(RunLostError(f"the scheduler at {self.address} is silent for {silent:.0f} s"))
         for run in list(self._runs.values()):
             run.on_tick(now)
 

@@ -1,8 +1,8 @@
 """Merging partials that come in any order.
 
-The partials of neighbouring ranges are merged as soon as both are there, so what is kept is one partial for each
-gap-free block: few of them, however many pieces came. Each step is merged exactly once; a range that overlaps
-what is there already is refused.
+The partials of neighbouring ranges are merged as soon as both are there, so what is kept is one partial for
+each gap-free block: few of them, however many pieces came. Each step is merged exactly once; a range that
+overlaps what is there already is refused.
 """
 
 from __future__ import annotations

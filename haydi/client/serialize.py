@@ -1,7 +1,7 @@
 """What the client sends and receives as pickles: plans, partials, failures.
 
-Plain pickle does most plans in a few microseconds. cloudpickle is needed, and imported, where a function or class
-has no importable name: lambdas, nested functions, everything in the user's script.
+Plain pickle does most plans in a few microseconds. cloudpickle is needed, and imported, where a function or
+class has no importable name: lambdas, nested functions, everything in the user's script.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def load_failure(
         return RemoteError(
             f"{where} failed on worker {worker}, and the error cannot be read: {broken!r}"
         ), None
-    if kind == "result":
+    if kind == "result" and pickled is None:
         return ResultNotPicklableError(
             f"the result of {where} cannot be sent back by worker {worker}: {failure.error}"
         ), failure

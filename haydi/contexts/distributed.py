@@ -19,7 +19,14 @@ from haydi.client.run import DistributedRun
 from haydi.client.serialize import dump_plan
 from haydi.context import Context, Run, check_pipeline, seconds_of
 from haydi.contexts.local_cluster import LocalCluster
-from haydi.errors import ArgumentTypeError, ArgumentValueError, NestedRunError, NoWorkersError, UnknownSizeError, UsageError
+from haydi.errors import (
+    ArgumentTypeError,
+    ArgumentValueError,
+    NestedRunError,
+    NoWorkersError,
+    UnknownSizeError,
+    UsageError,
+)
 from haydi.plan import StreamSource, compile_plan
 from haydi.report import Report
 
@@ -36,16 +43,16 @@ DEFAULT_PORT = 8787
 class DistributedContext(Context):
     """Runs pipelines on the workers of a Haydi cluster.
 
-    With ``spawn_workers`` the context makes a cluster of its own on this machine: a scheduler and so many worker
-    processes, which end with the context, or with this program, however that ends. Otherwise it connects to the
-    ``haydi-scheduler`` at ``ip:port`` and uses the workers that are registered there; workers that join or leave
-    later are used, or missed, at once.
+    With ``spawn_workers`` the context makes a cluster of its own on this machine: a scheduler and so many
+    worker processes, which end with the context, or with this program, however that ends. Otherwise it
+    connects to the ``haydi-scheduler`` at ``ip:port`` and uses the workers that are registered there; workers
+    that join or leave later are used, or missed, at once.
 
     Args:
         ip: Where the scheduler listens.
-        port: Its port, 8787 by default; with ``spawn_workers`` the port of the own scheduler, by default a free one.
-        spawn_workers: Number of worker processes to start here; 0 connects to a scheduler that is there.
-        connect_timeout: How long to wait for the scheduler's answer, in seconds or as a timedelta.
+        port: Its port, 8787 by default; with ``spawn_workers`` the port of the own scheduler, by default a
+        free one. spawn_workers: Number of worker processes to start here; 0 connects to a scheduler that is
+        there. connect_timeout: How long to wait for the scheduler's answer, in seconds or as a timedelta.
 
     Raises:
         ArgumentTypeError, ArgumentValueError: for arguments that cannot work.

@@ -1,8 +1,8 @@
 """A cluster of one's own on this machine: a scheduler and a worker daemon, as child processes.
 
-Both are started with a pipe as their stdin that this process holds open. When this process ends, in whatever way,
-the kernel closes the pipe and they end; compute processes end with their daemon in the same way. They are sessions of
-their own, so that a Ctrl-C in the terminal reaches only this process, which then decides.
+Both are started with a pipe as their stdin that this process holds open. When this process ends, in whatever
+way, the kernel closes the pipe and they end; compute processes end with their daemon in the same way. They
+are sessions of their own, so that a Ctrl-C in the terminal reaches only this process, which then decides.
 
 The daemon is started at once, without waiting for the scheduler, and told the address through its pipe.
 """
@@ -25,7 +25,8 @@ START_SECONDS = 20.0
 STOP_SECONDS = 3.0
 #: A worker daemon that ends is started again, but not more often than this, in seconds.
 RESTART_SECONDS = 1.0
-#: One that lives shorter than this, in seconds, cannot start; after so many of them in a row that is an error.
+#: One that lives shorter than this, in seconds, cannot start; after so many of them in a row that is an
+#: error.
 SHORT_LIFE_SECONDS = 5.0
 SHORT_LIVES_MOST = 3
 
@@ -84,7 +85,9 @@ class LocalCluster:
             RunLostError: when the scheduler ended, or the daemon ends again and again.
         """
         if (code := self._scheduler.poll()) is not None:
-            raise RunLostError(f"the scheduler of the local cluster ended with code {code}; make a new context")
+            raise RunLostError(
+                f"the scheduler of the local cluster ended with code {code}; make a new context"
+            )
         worker = self._worker
         if worker is None or (code := worker.poll()) is None:
             return

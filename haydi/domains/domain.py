@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from haydi.domains.arguments import as_int
 from haydi.domains.describe import brief, listing, shorten, show_int
+from haydi.domains.guard import guarded
 from haydi.domains.shortcuts import Shortcuts
 from haydi.domains.stepping import accepted, search
 from haydi.errors import ArgumentTypeError, ArgumentValueError, SkippedStepError, UnknownSizeError
@@ -215,7 +216,7 @@ class Domain(Shortcuts[T], ABC, Generic[T]):
         kind = type(self)
         if kind._at is not Domain._at:
             steps = range(start, stop)
-            return accepted(self, steps) if self.filtered else map(self._at, steps)
+            return accepted(self, steps) if self.filtered else map(guarded(self._at), steps)
         if kind._iterate is not Domain._iterate:
             return islice(self._iterate(), start, stop)
         raise NotImplementedError(f"{kind.__qualname__} must define _elements, _at or _iterate")

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from haydi.domains.arguments import as_domain, as_function
 from haydi.domains.describe import brief, shorten, show_function
 from haydi.domains.domain import Domain
+from haydi.domains.guard import guarded
 from haydi.domains.stepping import accepted, range_size, slice_of_block
 from haydi.errors import ArgumentTypeError, ArgumentValueError, SkippedStepError
 
@@ -71,19 +72,19 @@ class MappedDomain(Domain[R], Generic[T, R]):
         return self.domain._accepted_count
 
     def _iterate(self) -> Iterator[R]:
-        return map(self.function, self.domain._iterate())
+        return map(guarded(self.function), self.domain._iterate())
 
     def _elements(self, start: int, stop: int) -> Iterator[R]:
-        return map(self.function, self.domain._elements(start, stop))
+        return map(guarded(self.function), self.domain._elements(start, stop))
 
     def _at(self, step: int) -> R:
-        return self.function(self.domain._at(step))
+        return guarded(self.function)(self.domain._at(step))
 
     def _rejected_around(self, step: int) -> range:
         return self.domain._rejected_around(step)
 
     def _generate_one(self, rng: Random) -> R:
-        return self.function(self.domain._generate_one(rng))
+        return guarded(self.function)(self.domain._generate_one(rng))
 
     def _with_parts(self, parts: tuple[Domain[Any], ...]) -> MappedDomain[T, R]:
         return MappedDomain(parts[0], self.function, name=self._name)
@@ -138,14 +139,14 @@ class FilteredDomain(Domain[T]):
         return self._promised_strict and self.domain.strict
 
     def _iterate(self) -> Iterator[T]:
-        return filter(self.function, self.domain._iterate())
+        return filter(guarded(self.function), self.domain._iterate())
 
     def _elements(self, start: int, stop: int) -> Iterator[T]:
-        return filter(self.function, self.domain._elements(start, stop))
+        return filter(guarded(self.function), self.domain._elements(start, stop))
 
     def _at(self, step: int) -> T:
         element = self.domain._at(step)
-        if not self.function(element):
+        if not guarded(self.function)(element):
             raise SkippedStepError("rejected by a filter")
         return element
 
@@ -160,13 +161,13 @@ class FilteredDomain(Domain[T]):
         if self.size is None:
             return super()._index(element)
         step = self.domain._index(element)
-        if not self.function(element):  # type: ignore[arg-type]  # the domain below has it, so it is a T
+        if not guarded(self.function)(element):  # type: ignore[arg-type]  # the domain below has it, so it is a T
             raise self._absent(element)
         return step
 
     def _generate_one(self, rng: Random) -> T:
         element = self.domain._generate_one(rng)
-        if not self.function(element):
+        if not guarded(self.function)(element):
             raise SkippedStepError("rejected by a filter")
         return element
 

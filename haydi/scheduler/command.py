@@ -33,7 +33,7 @@ __all__ = ["command"]
 @click.option("--json-log", is_flag=True, help="Write the log as one JSON object a line.", show_envvar=True)
 @click.version_option(__version__, prog_name="haydi-scheduler")
 def command(host: str, port: int, log_level: str, json_log: bool) -> None:
-    """Start the scheduler of a Haydi cluster.
+    r"""Start the scheduler of a Haydi cluster.
 
     A cluster is one scheduler, any number of workers, and the programs that use them. In three terminals:
 
@@ -43,8 +43,8 @@ def command(host: str, port: int, log_level: str, json_log: bool) -> None:
         python my_search.py    # DistributedContext(ip="127.0.0.1", port=8787)
 
     For several machines, listen at an address that the others can reach (--host 192.168.1.1, or 0.0.0.0 for
-    all), and start `haydi-worker 192.168.1.1:8787` on each of them. Whoever can reach that address can run code
-    on the workers: use it in networks you trust only.
+    all), and start `haydi-worker 192.168.1.1:8787` on each of them. Whoever can reach that address can run
+    code on the workers: use it in networks you trust only.
 
     The log goes to stderr. SIGTERM and Ctrl-C end it in order; its workers then end too.
 

@@ -1,10 +1,10 @@
 """The ledger of one run: who owns which steps.
 
 At every moment each step of ``[0, stop)`` is in exactly one place: *unassigned*, *held* by one worker, or
-*merged* (its result has gone to the client). Steps only move: unassigned to held (:meth:`Ledger.lease`), held to
-merged (:meth:`Ledger.report`), held back to unassigned (:meth:`Ledger.release`, :meth:`Ledger.lose`). A report
-for steps that the worker does not hold is refused: it is late, repeated or forged, and it changes nothing. That
-is the whole of "exactly once in the merge".
+*merged* (its result has gone to the client). Steps only move: unassigned to held (:meth:`Ledger.lease`), held
+to merged (:meth:`Ledger.report`), held back to unassigned (:meth:`Ledger.release`, :meth:`Ledger.lose`). A
+report for steps that the worker does not hold is refused: it is late, repeated or forged, and it changes
+nothing. That is the whole of "exactly once in the merge".
 """
 
 from __future__ import annotations

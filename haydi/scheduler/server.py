@@ -1,6 +1,7 @@
 """The scheduler's process: the socket, the clock and the log around :class:`~haydi.scheduler.core.SchedulerCore`.
 
-One thread, one poll loop. Effects of one turn are gathered, so that all messages to one peer leave in one envelope.
+One thread, one poll loop. Effects of one turn are gathered, so that all messages to one peer leave in one
+envelope.
 """
 
 from __future__ import annotations

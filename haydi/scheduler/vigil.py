@@ -1,7 +1,8 @@
 """Watching the processes of peers on this machine.
 
-A peer on another machine is given up when it is silent for long. One on this machine can be seen to end at once:
-Linux gives a descriptor that becomes readable when a process ends; elsewhere its pid is looked up now and then.
+A peer on another machine is given up when it is silent for long. One on this machine can be seen to end at
+once: Linux gives a descriptor that becomes readable when a process ends; elsewhere its pid is looked up now
+and then.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The messages of Haydi, typed and checked.
 
-Each message is a named tuple. On the wire it is a list ``[code, field, ...]`` packed with msgpack; a last field
-of type ``Payload`` (opaque bytes: a pickled plan, a pickled partial, a pickled error) travels as a frame of its
-own, so that it is never copied into the header and nobody on the way looks into it. Several messages to one peer
-share an envelope: frame 0 holds all headers, the payload frames follow in order.
+Each message is a named tuple. On the wire it is a list ``[code, field, ...]`` packed with msgpack; a last
+field of type ``Payload`` (opaque bytes: a pickled plan, a pickled partial, a pickled error) travels as a
+frame of its own, so that it is never copied into the header and nobody on the way looks into it. Several
+messages to one peer share an envelope: frame 0 holds all headers, the payload frames follow in order.
 
 Decoding is strict: unknown codes, missing or extra fields, wrong types, numbers out of range and frames that
 belong to no message raise :class:`~haydi.errors.ProtocolError`; nothing half-decoded is ever handed on.

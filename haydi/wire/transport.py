@@ -1,16 +1,17 @@
 """The sockets. This is the one file that imports zmq.
 
-A :class:`Listener` (ROUTER) is what a scheduler binds; a :class:`Connection` (DEALER) is what clients and daemons
-have. Both carry envelopes of messages (:mod:`haydi.wire.messages`), never block, and belong to the thread that
-uses them. :class:`Poll` waits for sockets and plain file descriptors together.
+A :class:`Listener` (ROUTER) is what a scheduler binds; a :class:`Connection` (DEALER) is what clients and
+daemons have. Both carry envelopes of messages (:mod:`haydi.wire.messages`), never block, and belong to the
+thread that uses them. :class:`Poll` waits for sockets and plain file descriptors together.
 
-Queues in libzmq are not limited here: what bounds them is credit (a daemon stops sending results that its client
-does not take), so that a slow peer slows its own run and nobody's memory grows. A ROUTER is told to report peers
-that are gone instead of dropping messages silently.
+Queues in libzmq are not limited here: what bounds them is credit (a daemon stops sending results that its
+client does not take), so that a slow peer slows its own run and nobody's memory grows. A ROUTER is told to
+report peers that are gone instead of dropping messages silently.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket as sockets
@@ -173,18 +174,14 @@ class Wakeup:
 
     def set(self) -> None:
         """End the poll; many calls before it count as one."""
-        try:
+        with contextlib.suppress(BlockingIOError):  # it is set already
             os.write(self._write, b"!")
-        except BlockingIOError:
-            pass  # it is set already
 
     def clear(self) -> None:
         """Forget all calls of :meth:`set`."""
-        try:
+        with contextlib.suppress(BlockingIOError):
             while len(os.read(self._read, 4096)) == 4096:
                 pass
-        except BlockingIOError:
-            pass
 
     def close(self) -> None:
         """Close both ends."""

@@ -59,17 +59,18 @@ class _Workers(click.ParamType[int]):
 def command(
     address: str, workers: int, name: str, death_timeout: float, log_level: str, json_log: bool
 ) -> None:
-    """Start a worker daemon for the haydi-scheduler at ADDRESS (HOST:PORT).
+    r"""Start a worker daemon for the haydi-scheduler at ADDRESS (HOST:PORT).
 
-    The daemon starts compute processes, which run the functions of your pipelines, and looks after them: one that
-    dies is replaced, and what it had not reported runs again. Start one daemon on each machine:
+    The daemon starts compute processes, which run the functions of your pipelines, and looks after them: one
+    that dies is replaced, and what it had not reported runs again. Start one daemon on each machine:
 
     \b
         haydi-worker 192.168.1.1:8787                # a compute process for each core
         haydi-worker 192.168.1.1:8787 --workers 4
 
-    It may be started before the scheduler, and it joins a run that is going on. SIGTERM and Ctrl-C end it in order:
-    what it had not finished is given to others. What your functions print goes to its stderr, with the log.
+    It may be started before the scheduler, and it joins a run that is going on. SIGTERM and Ctrl-C end it in
+    order: what it had not finished is given to others. What your functions print goes to its stderr, with the
+    log.
 
     Exit codes: 0 ended in order, 2 wrong usage, 3 no scheduler answered in time, 4 the scheduler refused.
     """

@@ -1,8 +1,9 @@
 """The supervisor's process: sockets, pipes, clock and log around :class:`~haydi.worker.core.WorkerCore`.
 
-One thread, one poll loop over the connection to the scheduler, the lines to the compute processes and the nursery. It
-never runs user code and never waits for anybody, so it can answer the scheduler at any time. Results wait in their
-pipes, and so hold up their compute processes, while too many bytes are on their way to a client.
+One thread, one poll loop over the connection to the scheduler, the lines to the compute processes and the
+nursery. It never runs user code and never waits for anybody, so it can answer the scheduler at any time.
+Results wait in their pipes, and so hold up their compute processes, while too many bytes are on their way to
+a client.
 """
 
 from __future__ import annotations

@@ -106,7 +106,7 @@ class Daemons:
                 process.stderr.close()
 
 
-@pytest.fixture()
+@pytest.fixture
 def daemons(no_leftovers: object) -> Iterator[Daemons]:
     cluster = Daemons()
     yield cluster

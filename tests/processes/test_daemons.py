@@ -67,7 +67,8 @@ def test_two_clients_share_the_workers(daemons: Daemons) -> None:
     results: list[int] = []
     with daemons.connect(2) as one, daemons.connect(2) as two:
         threads = [
-            threading.Thread(target=lambda c=c: results.extend(JOB.run(c) for _ in range(3))) for c in (one, two)
+            threading.Thread(target=lambda c=c: results.extend(JOB.run(c) for _ in range(3)))
+            for c in (one, two)
         ]
         for thread in threads:
             thread.start()
@@ -90,7 +91,7 @@ def test_a_long_run_of_one_client_does_not_lock_out_another(daemons: Daemons) ->
 def test_no_workers_is_said_clearly(daemons: Daemons) -> None:
     with daemons.connect() as ctx:
         assert ctx.worker_count == 0
-        with pytest.raises(NoWorkersError, match="haydi-worker 127.0.0.1"):
+        with pytest.raises(NoWorkersError, match=r"haydi-worker 127\.0\.0\.1"):
             ctx.wait_for_workers(1, timeout=0.2)
         ctx.no_worker_seconds = 0.3
         with pytest.raises(NoWorkersError, match="no workers"):
@@ -161,7 +162,11 @@ def test_json_log(daemons: Daemons) -> None:
 @pytest.mark.parametrize("module", ["haydi.scheduler", "haydi.worker", "haydi.cli"])
 def test_help_teaches(module: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", module, "--help"], capture_output=True, text=True, env=environment(), timeout=30
+        [sys.executable, "-m", module, "--help"],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        timeout=30,
     )
     assert done.returncode == 0
     assert "haydi" in done.stdout

@@ -190,7 +190,7 @@ def test_bad_arguments_are_named(arguments: dict[str, Any], kind: type[Exception
 
 
 def test_no_scheduler_is_said_clearly() -> None:
-    with pytest.raises(ConnectionError, match="no haydi-scheduler answers at 127.0.0.1:9"):
+    with pytest.raises(ConnectionError, match=r"no haydi-scheduler answers at 127\.0\.0\.1:9"):
         hd.DistributedContext(port=9, connect_timeout=0.3)
 
 

@@ -48,9 +48,7 @@ def test_closed_context_says_so() -> None:
 def test_submit_and_look_after_several_runs() -> None:
     with DistributedContext(spawn_workers=2) as context:
         runs = [context.submit(hd.Range(1000 * i).map(lambda x: x + 1).sum()) for i in range(1, 9)]
-        assert [run.result(timeout=30) for run in runs] == [
-            sum(range(1, 1000 * i + 1)) for i in range(1, 9)
-        ]
+        assert [run.result(timeout=30) for run in runs] == [sum(range(1, 1000 * i + 1)) for i in range(1, 9)]
         assert all(run.done() for run in runs)
         assert all(run.report.coverage == [(0, 1000 * i)] for i, run in enumerate(runs, 1))
 

@@ -15,6 +15,7 @@ from tests.strategies import domains
 R = hd.Range(1000)
 PAIRS = hd.Range(30) * hd.Range(30)
 
+
 def bump(e: Any) -> Any:
     return e._replace(a=e.a + 1)
 
