@@ -199,7 +199,7 @@ class Sum(Action[Any, SumPartial, Any]):
 
     def fold_all(self, partial: SumPartial, elements: Iterator[Any]) -> SumPartial:
         exact, floats = partial
-        head = next(elements, MISSING)
+        head: Any = next(elements, MISSING)
         if head is MISSING:  # and the elements must not be asked again
             return partial
         if isinstance(head, float):
