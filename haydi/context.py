@@ -61,7 +61,14 @@ def check_pipeline(value: Any) -> Pipeline[Any, Any]:
 
 
 class Run(ABC, Generic[R]):
-    """A computation that was submitted."""
+    """A computation that was submitted.
+
+    Example:
+        >>> import haydi as hd
+        >>> run = hd.SerialContext().submit(hd.Range(10).sum())
+        >>> run.result(timeout=60), run.done(), run.report.state
+        (45, True, 'done')
+    """
 
     @abstractmethod
     def result(self, timeout: float | timedelta | None = None) -> R:
@@ -91,7 +98,14 @@ class Run(ABC, Generic[R]):
 
 
 class Context(ABC):
-    """Where pipelines run."""
+    """Where pipelines run.
+
+    Example:
+        >>> import haydi as hd
+        >>> ctx: hd.Context = hd.SerialContext()
+        >>> hd.Range(10).sum().run(ctx), ctx.last_report.coverage
+        (45, [(0, 10)])
+    """
 
     #: Report of the latest run that this context was given; None before the first.
     last_report: Report | None = None

@@ -20,31 +20,17 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain, islice
-from random import Random
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from haydi.actions import Action, FoldAgain
-from haydi.domains.domain import Domain
-from haydi.domains.guard import guarded
-from haydi.errors import StepFailure
-from haydi.pipeline import Filter, Generate, Map, Pipeline, Take, Transformation, require_end
+from haydi.errors import ArgumentValueError, StepFailure
+from haydi.pipeline import Filter, Generate, Map, Pipeline, Take, require_end
+from haydi.sources import ENDLESS, GenerateSource, IterateSource, Source, StreamSource
+from haydi.taken import Taken
 
-__all__ = [
-    "ENDLESS",
-    "GenerateSource",
-    "IterateSource",
-    "Plan",
-    "Source",
-    "StreamSource",
-    "Taken",
-    "compile_plan",
-    "stream",
-]
-
-#: Number of steps of an endless stream: more than any computer will reach.
-ENDLESS: Final = 1 << 128
+__all__ = ["Plan", "compile_plan", "stream"]
 
 #: Ranges of up to this many steps are run step by step, so that a failure is located without a second run.
 TRACKED_STEPS_MAX: Final = 64
@@ -53,186 +39,6 @@ MARKED_STEPS_MAX: Final = 1 << 14
 
 #: Longest text by which an error shows an element.
 ELEMENT_TEXT_MAX: Final = 300
-
-
-class Source(Protocol):
-    """Numbered steps and their elements."""
-
-    @property
-    def steps(self) -> int:
-        """Number of steps."""
-
-    @property
-    def one_each(self) -> bool:
-        """True when each step gives exactly one element."""
-
-    def elements(self, start: int, stop: int) -> Iterator[Any]:
-        """The elements of steps ``[start, stop)``, in order."""
-
-
-@dataclass(frozen=True)
-class IterateSource:
-    """All elements of a domain of known size."""
-
-    domain: Domain[Any]
-    steps: int
-
-    @property
-    def one_each(self) -> bool:
-        return not self.domain.filtered
-
-    def elements(self, start: int, stop: int) -> Iterator[Any]:
-        return self.domain.elements(start, stop)
-
-
-@dataclass(frozen=True)
-class GenerateSource:
-    """Random elements; the draw of a step depends on the seed and the number of the step alone."""
-
-    domain: Domain[Any]
-    steps: int
-    seed: int | str
-    _key: int = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        import hashlib  # here and below: what only some runs need is loaded when they do
-
-        text = f"{type(self.seed).__name__}:{self.seed}".encode()
-        object.__setattr__(self, "_key", int.from_bytes(hashlib.blake2b(text, digest_size=16).digest()))
-
-    @property
-    def one_each(self) -> bool:
-        return True
-
-    def elements(self, start: int, stop: int) -> Iterator[Any]:
-        rng = Random()
-        key, seed, draw = self._key, rng.seed, self.domain.generate_one
-
-        def element(step: int) -> Any:
-            seed(step << 128 | key)
-            return draw(rng)
-
-        return map(guarded(element), _steps(start, stop))
-
-
-class StreamSource:
-    """Elements of a domain that cannot tell its size, one after another; a step is a position.
-
-    It is used up by going through it, so each plan has its own, and it runs where it is: in the serial
-    context. The latest elements are kept until the next are asked for, so that a range that failed can be run
-    again.
-    """
-
-    steps = ENDLESS
-    one_each = False  # the last steps of a range may be behind the end
-
-    def __init__(self, domain: Domain[Any]) -> None:
-        self._iterator = iter(domain)
-        self._kept: list[Any] = []
-        self._kept_start = 0
-        #: Number of elements, once the end was met.
-        self.end: int | None = None
-
-    def elements(self, start: int, stop: int) -> Iterator[Any]:
-        """The elements of steps ``[start, stop)``, which are the next ones or among the latest."""
-        kept_stop = self._kept_start + len(self._kept)
-        if start >= kept_stop and self.end is None:
-            assert start == kept_stop, "a stream has no way back"
-            self._kept_start, self._kept = start, list(islice(self._iterator, stop - start))
-            if len(self._kept) < stop - start:
-                self.end = start + len(self._kept)
-        return iter(self._kept[start - self._kept_start : stop - self._kept_start])
-
-
-def _steps(start: int, stop: int) -> Iterator[int]:
-    """``range`` counts at C speed at any size; only its length is limited, which nobody asks for here."""
-    return iter(range(start, stop))
-
-
-class Taken(Action[Any, list[Any], Any]):
-    """``take(limit)`` behind a filter, with all that follows it in the pipeline.
-
-    A partial is the list of the first ``limit`` survivors, each as a *record* of what the tail makes of it.
-    When the tail has only maps, a record is just the value. Otherwise it is ``(depth, value)``: how many
-    takes the element arrives at, this one counted, and its value if it arrives at the action (then depth is
-    one more than the number of takes). :meth:`_replay` then applies the limits one after another, as a serial
-    run would.
-    """
-
-    early = True
-    needs_end = False
-
-    def __init__(self, limit: int, tail: tuple[Transformation, ...], action: Action[Any, Any, Any]) -> None:
-        self.limits = [limit]
-        self.action = action
-        self.segments: list[list[Map | Filter]] = [[]]
-        for t in tail:
-            if isinstance(t, Take):
-                self.limits.append(t.limit)
-                self.segments.append([])
-            else:
-                self.segments[-1].append(t)
-        self.plain = len(self.segments) == 1 and all(isinstance(t, Map) for t in self.segments[0])
-
-    @property
-    def name(self) -> str:
-        return self.action.name
-
-    def init(self) -> list[Any]:
-        return []
-
-    def fold(self, partial: list[Any], element: Any) -> list[Any]:
-        return self.fold_all(partial, iter((element,)))
-
-    def fold_all(self, partial: list[Any], elements: Iterator[Any]) -> list[Any]:
-        room = max(0, self.limits[0] - len(partial))
-        kept: Iterator[Any] = islice(elements, room)
-        if self.plain:
-            for t in self.segments[0]:
-                kept = map(t.function, kept)
-        else:
-            kept = map(self._record, kept)
-        partial.extend(kept)
-        return partial
-
-    def _record(self, value: Any) -> tuple[int, Any]:
-        for depth, segment in enumerate(self.segments, 1):
-            for t in segment:
-                if isinstance(t, Map):
-                    value = t.function(value)
-                elif not t.function(value):
-                    return (depth, None)
-        return (len(self.segments) + 1, value)
-
-    def merge(self, left: list[Any], right: list[Any]) -> list[Any]:
-        left.extend(islice(right, max(0, self.limits[0] - len(left))))
-        return left
-
-    def _replay(self, records: list[Any]) -> tuple[Any, bool]:
-        """Partial of the action behind the limits, and whether nothing more can change it."""
-        partial = self.action.init()
-        if self.plain:
-            partial = self.action.fold_all(partial, iter(records))
-            return partial, len(records) >= self.limits[0] or self.action.is_final(partial)
-        counts = [0] * len(self.limits)
-        for depth, value in records:
-            for i in range(min(depth, len(counts))):
-                counts[i] += 1
-            if depth > len(counts):
-                partial = self.action.fold(partial, value)
-            if any(map(int.__ge__, counts, self.limits)) or self.action.is_final(partial):
-                return partial, True
-        return partial, False
-
-    def finish(self, partial: list[Any]) -> Any:
-        if 0 in self.limits:
-            return self.action.finish(self.action.init())
-        return self.action.finish(self._replay(partial)[0])
-
-    def is_final(self, partial: list[Any]) -> bool:
-        if len(partial) >= self.limits[0] or 0 in self.limits:
-            return True
-        return (self.action.early or not self.plain) and self._replay(partial)[1]
 
 
 @dataclass
@@ -388,6 +194,8 @@ def compile_plan(pipeline: Pipeline[Any, Any]) -> Plan:
     if isinstance(method, Generate):
         endless = method.count is None
         steps = ENDLESS if method.count is None else method.count
+        if steps and pipeline.domain.size == 0:
+            raise ArgumentValueError(f"{pipeline.domain!r} is empty: there is nothing to draw with generate()")
         seed = method.seed if method.seed is not None else int.from_bytes(os.urandom(8))
     else:
         endless = False

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import haydi as hd
 from haydi import actions
 from haydi.pipeline import Filter, Map, Take
-from haydi.plan import Taken
+from haydi.taken import Taken
 
 INTS = st.lists(st.integers(-30, 30), max_size=40)
 FLOATS = st.lists(st.floats(allow_nan=False, allow_infinity=False, width=64), max_size=30)

@@ -15,8 +15,9 @@ from haydi.client.merging import Merger
 from haydi.client.serialize import load_failure
 from haydi.context import Run, seconds_of
 from haydi.errors import HaydiError, NoWorkersError, RunCancelledError, StepFailure
-from haydi.plan import ENDLESS, Plan
+from haydi.plan import Plan
 from haydi.report import Report, WorkerShare
+from haydi.sources import ENDLESS
 from haydi.wire import messages as m
 
 __all__ = ["DistributedRun"]

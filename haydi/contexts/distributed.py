@@ -27,8 +27,9 @@ from haydi.errors import (
     UnknownSizeError,
     UsageError,
 )
-from haydi.plan import StreamSource, compile_plan
+from haydi.plan import compile_plan
 from haydi.report import Report
+from haydi.sources import StreamSource
 
 if TYPE_CHECKING:
     from haydi.pipeline import Pipeline

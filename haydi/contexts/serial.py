@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from haydi.context import Context, Run, check_pipeline, seconds_of
 from haydi.errors import RunCancelledError, StepFailure
-from haydi.plan import ENDLESS, Plan, StreamSource, compile_plan
+from haydi.plan import Plan, compile_plan
 from haydi.report import Report, WorkerShare
+from haydi.sources import ENDLESS, StreamSource
 
 if TYPE_CHECKING:
     from haydi.pipeline import Pipeline
