@@ -27,7 +27,8 @@ __all__ = ["SOCKET", "Connection", "Listener", "Poll", "Wakeup", "parse_address"
 #: Up to so many envelopes are taken from a socket before other things get their turn.
 BATCH_MAX = 256
 # As plain ints: the flags of pyzmq are enums, and each use of one costs as much as a small message.
-_IN, _OUT, _ERR, _NOBLOCK = int(zmq.POLLIN), int(zmq.POLLOUT), int(zmq.POLLERR), int(zmq.NOBLOCK)
+_IN, _OUT, _ERR = int(zmq.POLLIN), int(zmq.POLLOUT), int(zmq.POLLERR)
+_NOBLOCK, _EVENTS = int(zmq.NOBLOCK), int(zmq.EVENTS)
 DEFAULT_PORT = 8787
 #: What stands for the socket among the descriptors that :meth:`Poll.wait` tells of.
 SOCKET = -1
@@ -89,11 +90,8 @@ class Listener:
     def receive(self) -> list[tuple[bytes, list[Message] | ProtocolError]]:
         """Envelopes that are there, with their senders; a broken one comes as its error."""
         received: list[tuple[bytes, list[Message] | ProtocolError]] = []
-        while len(received) < BATCH_MAX:
-            try:
-                peer, *frames = self.socket.recv_multipart(_NOBLOCK)
-            except zmq.Again:
-                break
+        while len(received) < BATCH_MAX and int(self.socket.getsockopt(_EVENTS)) & _IN:
+            peer, *frames = self.socket.recv_multipart(_NOBLOCK)
             try:
                 received.append((peer, decode(frames)))
             except ProtocolError as error:
@@ -142,11 +140,9 @@ class Connection:
         """
         received: list[Message] = []
         for _ in range(BATCH_MAX):
-            try:
-                frames = self.socket.recv_multipart(_NOBLOCK)
-            except zmq.Again:
+            if not int(self.socket.getsockopt(_EVENTS)) & _IN:  # cheaper than the exception of a vain attempt
                 break
-            received.extend(decode(frames))
+            received.extend(decode(self.socket.recv_multipart(_NOBLOCK)))
         return received
 
     def close(self, linger_seconds: float = 0.0) -> None:
