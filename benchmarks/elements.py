@@ -13,7 +13,9 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from functools import reduce
 from itertools import chain, combinations, combinations_with_replacement, permutations, product, repeat
+from operator import add
 from statistics import median
 from typing import Any
 
@@ -51,6 +53,36 @@ def _cases() -> list[tuple[str, int, Source, Source]]:
             2_500_000,
             lambda: Range(5_000_000).elements(2_500_000),
             lambda: range(2_500_000, 5_000_000),
+        ),
+        (
+            "run: Range map sum",
+            2_000_000,
+            lambda: [Range(2_000_000).map(_increment).sum().run()],
+            lambda: [sum(map(_increment, range(2_000_000)))],
+        ),
+        (
+            "run: Range map reduce",
+            2_000_000,
+            lambda: [Range(2_000_000).map(_increment).reduce(add, 0).run()],
+            lambda: [reduce(add, map(_increment, range(2_000_000)), 0)],
+        ),
+        (
+            "run: Range map filter count",
+            2_000_000,
+            lambda: [Range(2_000_000).map(_increment).filter(_is_odd).count().run()],
+            lambda: [sum(1 for _ in filter(_is_odd, map(_increment, range(2_000_000))))],
+        ),
+        (
+            "run: Product map sum",
+            1_000_000,
+            lambda: [(Range(1000) * Range(1000)).map(sum).sum().run()],
+            lambda: [sum(map(sum, product(range(1000), range(1000))))],
+        ),
+        (
+            "run: Product collect",
+            1_000_000,
+            lambda: (Range(1000) * Range(1000)).run(),
+            lambda: list(product(range(1000), range(1000))),
         ),
         (
             "Range map sum",
@@ -143,6 +175,10 @@ def _cases() -> list[tuple[str, int, Source, Source]]:
 
 def _increment(x: int) -> int:
     return x + 1
+
+
+def _is_odd(x: int) -> int:
+    return x & 1
 
 
 def _seconds(source: Source) -> float:

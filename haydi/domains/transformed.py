@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from haydi.domains.arguments import as_domain, as_function
 from haydi.domains.describe import brief, shorten, show_function
 from haydi.domains.domain import Domain
-from haydi.domains.guard import guarded
+from haydi.domains.guard import guarded, guarded_filter, guarded_map
 from haydi.domains.stepping import accepted, range_size, slice_of_block
 from haydi.errors import ArgumentTypeError, ArgumentValueError, SkippedStepError
 
@@ -72,10 +72,10 @@ class MappedDomain(Domain[R], Generic[T, R]):
         return self.domain._accepted_count
 
     def _iterate(self) -> Iterator[R]:
-        return map(guarded(self.function), self.domain._iterate())
+        return guarded_map(self.function, self.domain._iterate())
 
     def _elements(self, start: int, stop: int) -> Iterator[R]:
-        return map(guarded(self.function), self.domain._elements(start, stop))
+        return guarded_map(self.function, self.domain._elements(start, stop))
 
     def _at(self, step: int) -> R:
         return guarded(self.function)(self.domain._at(step))
@@ -139,10 +139,10 @@ class FilteredDomain(Domain[T]):
         return self._promised_strict and self.domain.strict
 
     def _iterate(self) -> Iterator[T]:
-        return filter(guarded(self.function), self.domain._iterate())
+        return guarded_filter(self.function, self.domain._iterate())
 
     def _elements(self, start: int, stop: int) -> Iterator[T]:
-        return filter(guarded(self.function), self.domain._elements(start, stop))
+        return guarded_filter(self.function, self.domain._elements(start, stop))
 
     def _at(self, step: int) -> T:
         element = self.domain._at(step)
