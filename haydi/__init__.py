@@ -5,41 +5,60 @@
     >>> words.filter(lambda w: sum(w) == 2).run()
     [(0, 1, 1), (1, 0, 1), (1, 1, 0)]
 
-The public names live here, and nothing else. What needs the messaging library is loaded when it is used.
+The public names live here, and nothing else. Each is loaded when it is first used: a scheduler needs no domains,
+and who uses no workers needs no messaging library.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from haydi._version import __version__
-from haydi.actions import Action
-from haydi.basic import Atom, Map, Set, compare, sort, sort_key
-from haydi.context import Context, Run
-from haydi.contexts.serial import SerialContext
-from haydi.contexts.session import session
-from haydi.domains import (
-    Boolean,
-    Domain,
-    Join,
-    Mappings,
-    NamedProduct,
-    NoneDomain,
-    Permutations,
-    Product,
-    Range,
-    Sequences,
-    Subsets,
-    UnorderedProduct,
-    USet,
-    Values,
-)
-from haydi.errors import HaydiError, RemoteError, UsageError
-from haydi.pipeline import Pipeline
-from haydi.report import Report
 
 if TYPE_CHECKING:
+    from haydi.actions import Action
+    from haydi.basic import Atom, Map, Set, compare, sort, sort_key
+    from haydi.context import Context, Run
     from haydi.contexts.distributed import DistributedContext
+    from haydi.contexts.serial import SerialContext
+    from haydi.contexts.session import session
+    from haydi.domains import (
+        Boolean,
+        Domain,
+        Join,
+        Mappings,
+        NamedProduct,
+        NoneDomain,
+        Permutations,
+        Product,
+        Range,
+        Sequences,
+        Subsets,
+        UnorderedProduct,
+        USet,
+        Values,
+    )
+    from haydi.errors import HaydiError, RemoteError, UsageError
+    from haydi.pipeline import Pipeline
+    from haydi.report import Report
+
+_HOME = {
+    "haydi.actions": "Action",
+    "haydi.basic": "Atom Map Set compare sort sort_key",
+    "haydi.context": "Context Run",
+    "haydi.contexts.distributed": "DistributedContext",
+    "haydi.contexts.serial": "SerialContext",
+    "haydi.contexts.session": "session",
+    "haydi.domains": (
+        "Boolean Domain Join Mappings NamedProduct NoneDomain Permutations Product Range Sequences Subsets "
+        "UnorderedProduct USet Values"
+    ),
+    "haydi.errors": "HaydiError RemoteError UsageError",
+    "haydi.pipeline": "Pipeline",
+    "haydi.report": "Report",
+}
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names.split()}
 
 __all__ = [
     "Action",
@@ -78,12 +97,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Load the distributed context, and with it the messaging library, when it is asked for."""
-    if name == "DistributedContext":
-        from haydi.contexts.distributed import DistributedContext
-
-        return DistributedContext
-    raise AttributeError(f"module 'haydi' has no attribute {name!r}")
+    """Load a public name when it is first used."""
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'haydi' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_MODULE_OF[name]), name)
+    return value
 
 
 def __dir__() -> list[str]:

@@ -1,6 +1,6 @@
 """The distributed context: pipelines on the workers of a scheduler.
 
-This module is the only door from contexts to the messaging library, and is imported when a context is made.
+The only door from contexts to the messaging library, which is loaded when a context is made.
 """
 
 from __future__ import annotations
@@ -14,9 +14,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from haydi import _worker_process
-from haydi.client.link import Link
-from haydi.client.run import DistributedRun
-from haydi.client.serialize import dump_plan
 from haydi.context import Context, Run, check_pipeline, seconds_of
 from haydi.contexts.local_cluster import LocalCluster
 from haydi.errors import (
@@ -32,6 +29,7 @@ from haydi.report import Report
 from haydi.sources import StreamSource
 
 if TYPE_CHECKING:
+    from haydi.client.run import DistributedRun
     from haydi.pipeline import Pipeline
 
 __all__ = ["DistributedContext"]
@@ -90,8 +88,11 @@ class DistributedContext(Context):
         self._cluster: LocalCluster | None = None
         if spawn_workers:
             self._cluster = LocalCluster(spawn_workers, port or 0)
-            ip, port = "127.0.0.1", self._cluster.port
         try:
+            from haydi.client.link import Link  # the messaging library is loaded while the cluster starts
+
+            if self._cluster is not None:
+                ip, port = "127.0.0.1", self._cluster.wait()
             watch = self._cluster.watch if self._cluster is not None else lambda: None
             self._link = Link(
                 ip, DEFAULT_PORT if port is None else port, max(patience, 20.0 * bool(spawn_workers)), watch
@@ -172,6 +173,9 @@ class DistributedContext(Context):
             raise UsageError(f"this context {what}: make a new DistributedContext")
         if self._link.error is not None:
             raise self._link.error
+        from haydi.client.run import DistributedRun
+        from haydi.client.serialize import dump_plan
+
         plan = compile_plan(check_pipeline(pipeline))
         if isinstance(plan.source, StreamSource):
             raise UnknownSizeError(

@@ -38,8 +38,7 @@ class LocalCluster:
         slots: Number of compute processes.
         port: Port of the scheduler; 0 takes a free one.
 
-    Raises:
-        ConnectionFailedError: when the scheduler cannot start; its own words are in the message.
+    Both are started at once; :meth:`wait` waits for them, and until then there is time for other things.
     """
 
     def __init__(self, slots: int, port: int = 0) -> None:
@@ -48,13 +47,23 @@ class LocalCluster:
         self._worker: subprocess.Popen[bytes] | None = None
         self._started_at = time.monotonic()
         self._short_lives = 0
+        self._asked_port = port
+        self.port = 0
         try:
             self._worker = self._start_worker()
-            self.port = self._read_port(port)
-            self._tell_address()
         except BaseException:
             self.close()
             raise
+
+    def wait(self) -> int:
+        """Wait until the scheduler listens, tell the daemon, and return the port.
+
+        Raises:
+            ConnectionFailedError: when the scheduler cannot start; its own words are on stderr.
+        """
+        self.port = self._read_port(self._asked_port)
+        self._tell_address()
+        return self.port
 
     def _start_worker(self) -> subprocess.Popen[bytes]:
         self._started_at = time.monotonic()

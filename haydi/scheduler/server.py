@@ -10,7 +10,6 @@ import contextlib
 import gc
 import logging
 import os
-import secrets
 import signal
 import time
 from collections.abc import Iterable
@@ -47,7 +46,7 @@ class SchedulerServer:
     ) -> None:
         self._listener = Listener(host, port)
         self.port = self._listener.port
-        self.core = SchedulerCore(settings or SchedulerSettings(), secrets.token_hex(8), __version__)
+        self.core = SchedulerCore(settings or SchedulerSettings(), os.urandom(8).hex(), __version__)
         self._vigil = Vigil()
         self._wakeup = Wakeup()
         self._poll = Poll([self._listener, self._wakeup.fileno()])
@@ -66,6 +65,8 @@ class SchedulerServer:
         self._lifeline = descriptor
 
     _lifeline: int | None = None
+    #: Who started us is gone, and with it everybody who could wait for a last word.
+    _orphaned = False
 
     def serve(self) -> None:
         """Work until :meth:`stop`; then tell the daemons, and close."""
@@ -87,6 +88,7 @@ class SchedulerServer:
                     and self._lifeline in ready
                     and not os.read(self._lifeline, 4096)
                 ):
+                    self._orphaned = True
                     self.stop("the program that started it ended")
                 for peer in self._vigil.ended(now):
                     effects += self._lost(peer, "its process ended", now)
@@ -97,7 +99,7 @@ class SchedulerServer:
                 self._listener.send(peer, [m.Stop(self._reason)])
         finally:
             log.info("scheduler ends: %s", self._reason or "error")
-            self._listener.close(linger_seconds=0.5)
+            self._listener.close(linger_seconds=0.1 if self._orphaned else 0.5)
             self._wakeup.close()
 
     def _patience(self, now: float) -> float:

@@ -69,6 +69,8 @@ class WorkerServer:
         self.exit_code = 0
         self._outgoing: list[m.Message] = []
         self._lifeline: int | None = None
+        #: Who started us is gone, and the scheduler with it: there is nobody to say a last word to.
+        self._orphaned = False
         self._connection = Connection(host, port)
         self._poll = Poll([self._connection, self._wakeup.fileno(), nursery.fileno()])
         self._perform: dict[type[object], Callable[..., None]] = {
@@ -110,7 +112,7 @@ class WorkerServer:
             self._flush()
         finally:
             log.info("worker ends: %s", self._reason or "error")
-            self._connection.close(linger_seconds=0.5)
+            self._connection.close(linger_seconds=0.0 if self._orphaned else 0.5)
             self._nursery.close()
             self._wakeup.close()
         return self.exit_code
@@ -134,6 +136,7 @@ class WorkerServer:
         if self._nursery.fileno() in ready:
             self._hear_nursery(now)
         if self._lifeline is not None and self._lifeline in ready and not os.read(self._lifeline, 4096):
+            self._orphaned = True
             self.stop("the program that started it ended")
         if self._wakeup.fileno() in ready:
             self._wakeup.clear()
