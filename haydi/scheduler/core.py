@@ -9,10 +9,9 @@ finish *last* by measured rates is asked (``Steal``) to give up a share of what 
 what it really gives up (``Released``), and only that is leased again. A daemon that gets nothing stays in
 ``hungry`` and is served when something turns up: it need not ask again.
 
-Estimated ends are kept as points in time, which stay true while time passes; a heap per run finds the latest.
-
 Several runs share each daemon, which divides its time evenly among clients; here it is only made sure that each
-daemon has some work of each run.
+daemon has some work of each run. The state is in :mod:`haydi.scheduler.state`; who gets what is decided by the
+:mod:`haydi.scheduler.dealer`; here is what peers say and are told.
 """
 
 from __future__ import annotations
@@ -23,24 +22,13 @@ from collections.abc import Callable
 from typing import Any
 
 from haydi.rates import mean_rate, rate_of
+from haydi.scheduler.dealer import Dealer
 from haydi.scheduler.ledger import Ledger
-from haydi.scheduler.sizing import flush_seconds, lease_steps
-from haydi.scheduler.state import (
-    Client,
-    Effect,
-    Note,
-    Peer,
-    Run,
-    SchedulerSettings,
-    Send,
-    Share,
-    Worker,
-)
+from haydi.scheduler.sizing import flush_seconds
+from haydi.scheduler.state import Client, Effect, Note, Peer, Run, SchedulerSettings, Send, Worker
 from haydi.wire import messages as m
 
 __all__ = ["Client", "Effect", "Note", "Run", "SchedulerCore", "SchedulerSettings", "Send", "Worker"]
-
-STEALS_BEFORE_MORE = 3
 
 
 class SchedulerCore:
@@ -53,21 +41,13 @@ class SchedulerCore:
         self.workers: dict[Peer, Worker] = {}
         self.clients: dict[Peer, Client] = {}
         self.runs: dict[int, Run] = {}
-        #: Runs with unassigned steps, in the order of submission.
-        self.open: dict[int, Run] = {}
-        #: Daemons that said Want and did not get all they want.
-        self.hungry: dict[Peer, Worker] = {}
-        #: Daemons that have not answered a Steal yet; there are never more of them than thieves.
-        self.victims: set[Peer] = set()
-        self.slots = 0
         self.stale_messages = 0
         self._next_client = 1
         self._beat_at = 0.0
-        #: When a victim that had nothing to give may be asked again.
-        self._retry_at = math.inf
         #: Messages that can wait for the next one to the same peer, or the next tick: each envelope wakes a process.
         self._later: dict[Peer, list[m.Message]] = {}
         self._effects: list[Effect] = []
+        self.dealer = Dealer(settings, self.workers, self.runs, self._send)
         self._handlers: dict[type[Any], tuple[dict[Peer, Any], Callable[[Any, Any, float], None]]] = {
             m.Submit: (self.clients, self._on_submit),
             m.Cancel: (self.clients, self._on_cancel),
@@ -114,12 +94,12 @@ class SchedulerCore:
 
     def next_deadline(self) -> float:
         """When :meth:`tick` wants to be called at the latest."""
-        return min(self._beat_at, self._retry_at)
+        return min(self._beat_at, self.dealer.retry_at)
 
     def tick(self, now: float) -> list[Effect]:
         """Time has passed: give up silent peers, send heartbeats, ask slow victims again."""
         settings = self.settings
-        serve = now >= self._retry_at
+        serve = now >= self.dealer.retry_at
         if now >= self._beat_at:
             self._beat_at = now + settings.heartbeat_seconds
             for peer, someone in list((self.workers | self.clients).items()):
@@ -129,34 +109,28 @@ class SchedulerCore:
                     self._send(peer, m.Heartbeat())
             serve = True
         if serve:
-            self._retry_at = math.inf
-            self._serve(now)
+            self.dealer.retry_at = math.inf
+            self.dealer.serve(now)
         return self._take()
 
     def check(self) -> None:
         """Assert every invariant."""
-        assert self.slots == sum(w.slots for w in self.workers.values())
-        assert set(self.hungry) <= set(self.workers)
+        self.dealer.check()
         for number, run in self.runs.items():
             run.ledger.check()
             assert not run.ledger.complete, "a complete run is still here"
-            assert (number in self.open) == bool(run.ledger.unassigned)
             assert set(run.ledger.held) <= set(self.workers), "a lost worker holds steps"
             assert number in self.clients[run.owner].runs
             for peer in run.ledger.held:
                 assert number in self.workers[peer].runs, (
                     "a worker holds steps of a run whose plan it has not"
                 )
-        assert self.victims == {w.peer for w in self.workers.values() if w.stealing is not None}
-        for worker in self.workers.values():
-            assert worker.stealing is None or worker.stealing in self.runs
-        assert set(self.open) <= set(self.runs)
 
     def snapshot(self) -> dict[str, Any]:
         """What a monitor may show: plain data."""
         return {
             "cluster": self.cluster,
-            "slots": self.slots,
+            "slots": self.dealer.slots,
             "workers": [
                 {
                     "name": w.hello.name,
@@ -207,10 +181,10 @@ class SchedulerCore:
         if hello.role == "client":
             self.clients[peer] = Client(peer, hello, self._next_client, now)
             self._next_client += 1
-            self._send(peer, m.Cluster(len(self.workers), self.slots))
+            self._send(peer, m.Cluster(len(self.workers), self.dealer.slots))
         else:
             self.workers[peer] = Worker(peer, hello, now)
-            self.slots += hello.slots
+            self.dealer.slots += hello.slots
             self._note(logging.INFO, f"worker {self.workers[peer].label} joined with {hello.slots} slots")
             self._tell_cluster()
 
@@ -228,7 +202,7 @@ class SchedulerCore:
 
     def _tell_cluster(self) -> None:
         for peer in self.clients:
-            self._send(peer, m.Cluster(len(self.workers), self.slots))
+            self._send(peer, m.Cluster(len(self.workers), self.dealer.slots))
 
     def _drop(self, peer: Peer, reason: str, now: float) -> None:
         client = self.clients.pop(peer, None)
@@ -236,25 +210,25 @@ class SchedulerCore:
             for number in list(client.runs):
                 self._end(self.runs[number])
             self._note(logging.INFO, f"client {client.hello.host} pid {client.hello.pid} is gone: {reason}")
-            self._serve(now)
+            self.dealer.serve(now)
             return
         worker = self.workers.pop(peer)
         self._later.pop(peer, None)
-        self.hungry.pop(peer, None)
-        self.victims.discard(peer)
-        self.slots -= worker.slots
+        self.dealer.sated(worker)
+        self.dealer.absolve(worker)
+        self.dealer.slots -= worker.slots
         steps = 0
         for number in worker.runs:
             run = self.runs[number]
             steps += run.ledger.lose(peer)
             run.shares.pop(peer, None)
-            self._reopen(run)
+            self.dealer.reopen(run)
         again = f"; {steps} steps run again" if steps else ""
         self._note(
             logging.WARNING if steps else logging.INFO, f"worker {worker.label} is gone: {reason}{again}"
         )
         self._tell_cluster()
-        self._serve(now)
+        self.dealer.serve(now)
 
     # --- messages of clients --------------------------------------------------------------------------
 
@@ -269,11 +243,11 @@ class SchedulerCore:
         ledger: Ledger[Peer] = Ledger(msg.steps, msg.ranges)
         if ledger.complete:
             return
-        flush = flush_seconds(self.settings.sizing, self.slots, msg.early)
+        flush = flush_seconds(self.settings.sizing, self.dealer.slots, msg.early)
         plan = m.RunPlan(msg.run, client.number, msg.early, flush, msg.payload)
         run = self.runs[msg.run] = Run(msg.run, client.peer, plan, ledger, now)
         client.runs.add(msg.run)
-        self._reopen(run)
+        self.dealer.reopen(run)
         self._note(
             logging.INFO,
             f"run {msg.run:x}: {msg.steps} steps from {client.hello.host} pid {client.hello.pid}",
@@ -283,22 +257,22 @@ class SchedulerCore:
             if not ledger.unassigned:
                 break
             if worker.runs:
-                self._lease(run, worker, now)
-        self._serve(now)
+                self.dealer.lease(run, worker, now)
+        self.dealer.serve(now)
 
     def _on_cancel(self, client: Client, msg: m.Cancel, now: float) -> None:
         if run := self._owned(client, msg.run):
             self._end(run)
-            self._serve(now)
+            self.dealer.serve(now)
 
     def _on_trim(self, client: Client, msg: m.Trim, now: float) -> None:
         if run := self._owned(client, msg.run):
             for peer in run.ledger.trim(msg.stop):
                 self._send(peer, msg)
-            self._reopen(run)
+            self.dealer.reopen(run)
             if run.ledger.complete:
                 self._end(run)
-                self._serve(now)
+                self.dealer.serve(now)
 
     def _on_consumed(self, client: Client, msg: m.Consumed, now: float) -> None:
         if run := self._owned(client, msg.run):
@@ -322,11 +296,7 @@ class SchedulerCore:
     # --- messages of workers --------------------------------------------------------------------------
 
     def _on_want(self, worker: Worker, msg: m.Want, now: float) -> None:
-        if msg.leases < worker.leases:  # a lease is on its way; the daemon will ask again if it needs more
-            return
-        worker.idle = min(msg.idle, worker.slots)
-        self.hungry[worker.peer] = worker
-        self._serve(now)
+        self.dealer.want(worker, msg, now)
 
     def _on_report(self, worker: Worker, msg: m.Report, now: float) -> None:
         run = self.runs.get(msg.run)
@@ -335,8 +305,8 @@ class SchedulerCore:
             self.stale_messages += 1
             self._credit({worker.peer: size})
             if run is not None and run.ledger.forfeit(worker.peer, msg.start, msg.stop):
-                self._reopen(run)
-                self._serve(now)
+                self.dealer.reopen(run)
+                self.dealer.serve(now)
             return
         share = run.shares[worker.peer]
         share.robbed = 0
@@ -351,34 +321,15 @@ class SchedulerCore:
         )
         if run.ledger.complete:
             self._end(run)
-        if run.tail and self.hungry:  # what is known now may show somebody to ask
-            self._serve(now)
+        if run.tail:  # what is known now may show somebody to ask
+            self.dealer.raid(now)
 
     def _on_released(self, worker: Worker, msg: m.Released, now: float) -> None:
         if worker.stealing == msg.run:
-            worker.stealing = None
-            self.victims.discard(worker.peer)
+            self.dealer.absolve(worker)
         run = self.runs.get(msg.run)
-        if run is None:
-            return
-        share = run.shares.get(worker.peer)
-        if not run.ledger.release(worker.peer, msg.ranges) or share is None:
+        if run is not None and not self.dealer.released(run, worker, msg, now):
             self.stale_messages += 1
-            return
-        if msg.ranges:
-            share.retry_seconds = 0.0
-            share.robbed += 1
-            run.steals += 1
-            self._reopen(run)
-        else:
-            share.retry_seconds = min(
-                max(self.settings.steal_retry_seconds, 2 * share.retry_seconds),
-                self.settings.steal_retry_seconds_most,
-            )
-            share.retry_at = now + share.retry_seconds
-            self._retry_at = min(self._retry_at, share.retry_at)
-        run.estimate(worker, now)
-        self._serve(now)
 
     def _on_failed(self, worker: Worker, msg: m.Failed, now: float) -> None:
         run = self.runs.get(msg.run)
@@ -387,107 +338,12 @@ class SchedulerCore:
             return
         self._send(run.owner, m.RunFailed(msg.run, msg.start, msg.stop, msg.kind, worker.label, msg.payload))
 
-    # --- handing out ----------------------------------------------------------------------------------
-
-    def _serve(self, now: float) -> None:
-        """Give the hungry what is unassigned, and steal for the idle."""
-        if self.open:
-            for worker in list(self.hungry.values()):
-                if not self.open:
-                    break
-                self._feed(worker, now)
-        if self.open or not self.runs:
-            return
-        thieves = [worker for worker in self.hungry.values() if worker.idle]
-        for worker in thieves[len(self.victims) :]:
-            if not self._steal(worker, now):
-                break
-
-    def _feed(self, worker: Worker, now: float) -> None:
-        for run in list(self.open.values()):
-            share = run.shares.get(worker.peer)
-            if (
-                worker.idle
-                or share is None
-                or worker.peer not in run.ledger.held
-                or share.end - now < self.settings.low_water_seconds
-                or share.rate is None
-            ):
-                self._lease(run, worker, now)
-
-    def _lease(self, run: Run, worker: Worker, now: float) -> None:
-        ledger = run.ledger
-        share = run.shares.setdefault(worker.peer, Share())
-        steps = lease_steps(
-            self.settings.sizing,
-            unassigned=ledger.unassigned.size,
-            slots=worker.slots,
-            slots_total=sum(w.slots for w in self.hungry.values()) if run.tail else self.slots,
-            only_daemon=len(self.workers) == 1,
-            tail=run.tail,
-            rate=share.rate,
-            early=run.plan.early,
-            last=share.last_lease,
-        )
-        if run.number not in worker.runs:
-            worker.runs.add(run.number)
-            self._send(worker.peer, run.plan)
-        start, stop = ledger.lease(worker.peer, steps)
-        share.last_lease = stop - start
-        share.retry_at = share.retry_seconds = 0.0
-        self._send(worker.peer, m.Lease(run.number, start, stop))
-        run.estimate(worker, now)
-        worker.leases += 1
-        worker.idle = 0
-        self.hungry.pop(worker.peer, None)
-        self._reopen(run)
-
-    def _reopen(self, run: Run) -> None:
-        if run.ledger.unassigned:
-            self.open[run.number] = run
-        elif self.open.pop(run.number, None):
-            run.tail = True
-
-    def _steal(self, thief: Worker, now: float) -> bool:
-        """Ask the daemon that will end last for a share of its work. False when there is none to ask."""
-        best: tuple[float, Run, Worker] | None = None
-        for run in self.runs.values():
-            victim = self._victim(run, thief, now)
-            if victim is not None:
-                end = run.shares[victim.peer].end
-                if best is None or end > best[0]:
-                    best = (end, run, victim)
-        if best is None:
-            return False
-        _, run, victim = best
-        victim.stealing = run.number
-        self.victims.add(victim.peer)
-        keep = victim.slots / (thief.idle + victim.slots)
-        # Halving a huge rest again and again takes long; a victim that is robbed so often is stuck, and can keep less.
-        keep **= max(1, run.shares[victim.peer].robbed - STEALS_BEFORE_MORE)
-        self._send(victim.peer, m.Steal(run.number, 1 - keep))
-        return True
-
-    def _victim(self, run: Run, thief: Worker, now: float) -> Worker | None:
-        settings = self.settings
-
-        def accept(peer: Peer, share: Share) -> bool:
-            left = share.end - now
-            return (
-                (left >= settings.steal_seconds_least or left < -settings.overdue_seconds)
-                and peer != thief.peer
-                and share.retry_at <= now
-                and self.workers[peer].stealing is None
-                and run.ledger.held[peer].size > 1
-            )
-
-        peer = run.latest(accept)
-        return None if peer is None else self.workers[peer]
+    # --- the end of a run -----------------------------------------------------------------------------
 
     def _end(self, run: Run) -> None:
         """A run is complete or unwanted: forget it everywhere."""
         del self.runs[run.number]
-        self.open.pop(run.number, None)
+        self.dealer.open.pop(run.number, None)
         self.clients[run.owner].runs.discard(run.number) if run.owner in self.clients else None
         credits: dict[Peer, int] = {}
         for _, peer, size in run.flying:
@@ -497,8 +353,7 @@ class SchedulerCore:
             worker = self.workers[peer]
             worker.runs.discard(run.number)
             if worker.stealing == run.number:
-                worker.stealing = None
-                self.victims.discard(peer)
+                self.dealer.absolve(worker)
             if peer in run.ledger.held:  # it is still at work on what nobody needs
                 self._send(peer, m.End(run.number))
             else:

@@ -20,8 +20,10 @@ class SizingSettings:
     """Constants of sizing, in seconds unless the name says otherwise."""
 
     lease_seconds_least: float = 0.2
-    #: Less than this is not worth a message, even if others then get nothing.
-    lease_seconds_floor: float = 0.02
+    #: Less than a grain is not worth its messages, even if others then get nothing.
+    grain_seconds_least: float = 0.02
+    #: So many grains a second are given out at most, whatever the number of slots.
+    grains_per_second: float = 20_000.0
     early_lease_seconds: float = 0.1
     early_growth_factor: int = 8
     flush_seconds_least: float = 0.1
@@ -41,6 +43,7 @@ def lease_steps(
     rate: int | None,
     early: bool,
     last: int,
+    grain_seconds: float,
 ) -> int:
     """Number of steps to lease to a daemon, at least 1 and at most ``unassigned``.
 
@@ -54,6 +57,7 @@ def lease_steps(
         rate: Measured rate of one slot on this run; None when nothing is known yet.
         early: The run may end early.
         last: Steps of the last lease to this daemon on this run; 0 for none.
+        grain_seconds: What is the least a slot should get.
     """
     if early:
         if rate is None:
@@ -68,7 +72,7 @@ def lease_steps(
         least = slots if rate is None else steps_within(rate * slots, settings.lease_seconds_least)
         steps = max(steps, min(least, -(-unassigned * slots // max(slots, slots_total))))
         if rate is not None:
-            steps = max(steps, steps_within(rate * slots, settings.lease_seconds_floor))
+            steps = max(steps, steps_within(rate * slots, grain_seconds))
     return max(1, min(steps, unassigned))
 
 

@@ -36,8 +36,6 @@ class SchedulerSettings:
     silence_seconds: float = 10.0
     #: A daemon that is late by this against its estimate may be asked again for work.
     overdue_seconds: float = 0.1
-    #: A daemon with less than this to do on a run gets more of it.
-    low_water_seconds: float = 0.1
     #: Nobody is asked to give up work that takes less.
     steal_seconds_least: float = 0.01
     #: When a victim had nothing to give, it is asked again after this, doubling.
@@ -89,8 +87,9 @@ class Worker:
     runs: set[int] = field(default_factory=set)
     #: Leases it was sent.
     leases: int = 0
-    #: Slots without work, as it last said.
+    #: Slots without work, and runs with little left to begin, as it last said.
     idle: int = 0
+    low: frozenset[int] = frozenset()
     #: The run of the Steal it has not answered yet.
     stealing: int | None = None
 

@@ -180,13 +180,14 @@ class Released(NamedTuple):
 
 
 class Want(NamedTuple):
-    """The daemon could use more work; ``idle`` of its slots have none at all.
+    """The daemon could use more work of the runs ``low``, and any for ``idle`` slots that have none at all.
 
     It had got ``leases`` leases by then: one that crosses with a Want is its answer.
     """
 
     idle: int
     leases: int
+    low: tuple[int, ...]
 
 
 class Report(NamedTuple):
@@ -346,6 +347,14 @@ def _pack_ranges(value: Ranges) -> list[Any]:
 
 _id = _int(1 << 63)
 _count = _int(1 << 31)
+
+
+def _ids(value: Any) -> tuple[int, ...]:
+    if type(value) is not list or len(value) > RANGES_MAX:
+        raise ValueError(f"a list of at most {RANGES_MAX} ids is needed")
+    return tuple(map(_id, value))
+
+
 _payload: Final = object()
 
 # Name of field -> how it is checked; a name means the same in every message.
@@ -355,7 +364,7 @@ _FIELDS: Final[dict[str, Any]] = {
     "heartbeat_seconds": _float, "silence_seconds": _float, "window_bytes": _id, "reason": _text,
     "daemons": _count, "run": _id, "steps": _step, "early": _bool, "ranges": _ranges, "payload": _payload,
     "stop": _step, "start": _step, "sequence": _id, "owner": _id, "flush_seconds": _float, "share": _share,
-    "idle": _count, "leases": _id, "seconds": _float, "kind": _text, "bytes": _id, "worker": _text,
+    "idle": _count, "leases": _id, "low": _ids, "seconds": _float, "kind": _text, "bytes": _id, "worker": _text,
 }  # fmt: skip
 
 _CODES: Final[tuple[Any, ...]] = (

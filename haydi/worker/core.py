@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 from haydi.ranges import RangeSet
-from haydi.rates import mean_rate, rate_of, seconds_for, steps_within
+from haydi.rates import steps_within
 from haydi.wire import messages as m
 from haydi.worker.effects import (
     Effect,
@@ -129,12 +129,12 @@ class WorkerCore:
         stride = self._pop(place, number, now)
         run = stride.run
         if not run.ended:
-            self._account(place, stride, stop, seconds)
+            self.foreman.account(place, stride, stop, seconds)
             place.fold(stride, stop, seconds)
             if final:  # nothing behind it is needed; the client will trim the run here
                 run.set_aside(stop, stride.stop)
             elif stop < stride.stop:
-                self._give_back(place, run, stop, stride.stop)
+                self.foreman.take_back(place, run, stop, stride.stop)
             if flushed[0] < flushed[1]:
                 run.flush_cost_seconds = flush_seconds
                 self._report(place, run, flushed, payload, now)
@@ -181,7 +181,8 @@ class WorkerCore:
     def died(self, slot: int, reason: str, now: float) -> list[Effect]:
         """A compute process is gone: what it had and did not send runs again, and another one is started."""
         place = self.slots[slot]
-        self._blame(place, reason)
+        if (failed := place.blame(reason, self.settings.deaths_most)) is not None:
+            self._send(failed)
         again = 0
         for stride in place.strides:
             if not stride.run.ended:
@@ -242,11 +243,7 @@ class WorkerCore:
         for run in self.runs.values():
             run.check(self.slots)
         for place in self.slots:
-            assert len(place.strides) <= 2
-            assert place.run is None or not place.run.ended
-            assert place.folded_run is None or not place.folded_run.ended
-            assert place.position <= place.stop
-            assert place.ready or not place.strides
+            place.check()
 
     def snapshot(self) -> dict[str, Any]:
         """What a monitor may show: plain data."""
@@ -383,26 +380,6 @@ class WorkerCore:
             place.strides[0].begun = now
         return stride
 
-    def _account(self, place: Slot, stride: Stride, stop: int, seconds: float) -> None:
-        run = stride.run
-        self.foreman.serve(run, seconds)
-        steps = stop - stride.start
-        if seconds > 0 and place.run is run:
-            if steps:
-                place.rate = rate_of(steps, seconds)
-                run.rate = mean_rate(run.rate, place.rate, 0.3)
-            elif stride.number <= place.interrupted:
-                place.rate = rate_of(1, max(seconds, self.settings.recut_seconds))
-        if steps and run.suspects:
-            run.clear(stride.start, stop)
-
-    def _give_back(self, place: Slot, run: Run, start: int, stop: int) -> None:
-        """A stride ended early: its rest is not begun."""
-        if place.run is run and place.position == stop and place.remaining and not place.strides:
-            place.position = start
-        else:
-            run.put_back(start, stop)
-
     def _report(self, place: Slot, run: Run, flushed: tuple[int, int], payload: bytes, now: float) -> None:
         start, stop = flushed
         assert (start, stop) == (place.folded_start, place.folded_stop), (
@@ -413,30 +390,6 @@ class WorkerCore:
         self._send(m.Report(run.number, start, stop, place.folded_seconds, payload))
         place.drop_folded()
         place.flushed_at = now
-
-    def _blame(self, place: Slot, reason: str) -> None:
-        """A process died: was it what it worked on? After some deaths in the same steps it is held to be."""
-        if not place.strides:
-            return
-        stride = place.strides[0]
-        run = stride.run
-        if run.ended or stride.number <= place.interrupted:
-            return
-        start, stop = stride.start, stride.stop
-        flushing = start == stop
-        if flushing:
-            start, stop = place.folded_start, place.folded_stop
-        first, last, deaths = run.suspect(start, stop)
-        if deaths < self.settings.deaths_most:
-            return
-        text = f"{reason}; {deaths} processes died in these steps"
-        self._send(m.Failed(run.number, first, last, "died", text.encode()))
-        run.put_back(start, first)
-        run.set_aside(first, stop)
-        if flushing:
-            place.drop_folded()
-        else:
-            place.strides.popleft()
 
     # --- strides --------------------------------------------------------------------------------------
 
@@ -454,7 +407,7 @@ class WorkerCore:
     def _hunger(self, now: float) -> None:
         """Say Want when there are more idle slots, or other runs low on work, than the scheduler was told of."""
         idle = sum(s.idle for s in self.slots)
-        low = frozenset(number for number, run in self.runs.items() if self._low(run))
+        low = self.foreman.low_runs()
         told = self.wanted is not None and idle <= self.wanted[0] and low <= self.wanted[1]
         if told or not (idle or low or not self.runs):
             self._want_at = math.inf
@@ -464,14 +417,7 @@ class WorkerCore:
             return
         self._want_at = math.inf
         self.wanted = (idle, low)
-        self._send(m.Want(idle, self.leases))
-
-    def _low(self, run: Run) -> bool:
-        """Less to begin than a slot-share of the low-water mark, by measured rates."""
-        if run.rate is None:
-            return False
-        unbegun = run.pool.size + sum(s.remaining for s in self.slots if s.run is run)
-        return seconds_for(unbegun, run.rate) < self.settings.low_water_seconds * len(self.slots)
+        self._send(m.Want(idle, self.leases, tuple(sorted(low))))
 
     # --- effects --------------------------------------------------------------------------------------
 

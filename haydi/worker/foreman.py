@@ -19,7 +19,7 @@ import math
 from collections.abc import Callable
 
 from haydi.ranges import RangeSet
-from haydi.rates import part_of, seconds_for, steps_within
+from haydi.rates import mean_rate, part_of, rate_of, seconds_for, steps_within
 from haydi.worker.effects import Effect, Interrupt, Load, Note, StartStride
 from haydi.worker.state import Run, Slot, Stride, WorkerSettings
 
@@ -59,11 +59,39 @@ class Foreman:
             live = {owner, *(run.plan.owner for run in self.runs.values())}
             self.owner_seconds = {o: s for o, s in self.owner_seconds.items() if o in live}
 
-    def serve(self, run: Run, seconds: float) -> None:
-        """A slot has worked on a run."""
-        run.service_seconds += seconds
+    def account(self, place: Slot, stride: Stride, stop: int, seconds: float) -> None:
+        """A stride has ended at ``stop``: note how fast it was, and who was served."""
+        run = stride.run
         owner = run.plan.owner
+        run.service_seconds += seconds
         self.owner_seconds[owner] = self.owner_seconds.get(owner, 0.0) + seconds
+        steps = stop - stride.start
+        if seconds > 0 and place.run is run:
+            if steps:
+                place.rate = rate_of(steps, seconds)
+                run.rate = mean_rate(run.rate, place.rate, 0.3)
+            elif stride.number <= place.interrupted:
+                place.rate = rate_of(1, max(seconds, self.settings.recut_seconds))
+        if steps and run.suspects:
+            run.clear(stride.start, stop)
+
+    def take_back(self, place: Slot, run: Run, start: int, stop: int) -> None:
+        """A stride ended early: its rest is not begun."""
+        if place.run is run and place.position == stop and place.remaining and not place.strides:
+            place.position = start
+        else:
+            run.put_back(start, stop)
+
+    def low_runs(self) -> frozenset[int]:
+        """Runs with less to begin than the low-water mark, by measured rates."""
+        least = self.settings.low_water_seconds * len(self.slots)
+        low = []
+        for number, run in self.runs.items():
+            if run.rate is not None:
+                unbegun = run.pool.size + sum(s.remaining for s in self.slots if s.run is run)
+                if seconds_for(unbegun, run.rate) < least:
+                    low.append(number)
+        return frozenset(low)
 
     # --- giving slots work ----------------------------------------------------------------------------
 
@@ -117,11 +145,11 @@ class Foreman:
             place.run, place.rate = run, run.rate
         place.chosen_at = now
         if run.pool:
+            needy = max(1, sum(s.ready and not s.remaining for s in self.slots))
             if run.plan.early:
-                steps = self._stride_steps(place, run, run.pool.size)
+                steps = self._stride_steps(place, run, run.pool.size, needy)
             else:
-                needy = sum(s.ready and not s.remaining for s in self.slots)
-                steps = -(-run.pool.size // max(1, needy))
+                steps = -(-run.pool.size // needy)
                 if place.rate is not None:  # halving what takes no time would have no end
                     steps = max(steps, steps_within(place.rate, self.settings.stride_seconds_least))
             place.position, place.stop = run.pool.take_first(steps)
@@ -139,15 +167,15 @@ class Foreman:
         rate = place.rate or (None if place.run is None else place.run.rate)
         return float("inf") if rate is None else seconds_for(place.remaining, rate)
 
-    def _stride_steps(self, place: Slot, run: Run, remaining: int) -> int:
-        """Steps of the next stride: by time, shrinking towards the end so that there is something to take."""
+    def _stride_steps(self, place: Slot, run: Run, remaining: int, parts: int) -> int:
+        """Steps of the next stride: by time, and about one of ``parts`` of what is left when that is less."""
         settings = self.settings
         if place.rate is None:
             return min(settings.first_stride_steps, max(1, remaining // 2))
         seconds = max(settings.stride_seconds, run.plan.flush_seconds if run.plan.early else 0.0)
         steps = max(1, steps_within(place.rate, seconds))
         least = max(1, steps_within(place.rate, settings.stride_seconds_least))
-        return min(steps, max(least, -(-remaining // 3)))
+        return min(steps, max(least, -(-remaining // parts)))
 
     def _start_next(self, place: Slot, now: float) -> None:
         run = place.run
@@ -158,7 +186,10 @@ class Foreman:
                 self._start(place, place.folded_run, place.folded_stop, place.folded_stop, now, flush=True)
                 return
         start = place.position
-        place.position += min(place.remaining, self._stride_steps(place, run, place.remaining))
+        # Towards the end strides shrink, so that there is something to take; the segment of a run that may end early is
+        # a stride, and each is reported.
+        parts = 1 if run.plan.early else 3
+        place.position += min(place.remaining, self._stride_steps(place, run, place.remaining, parts))
         interval = max(run.plan.flush_seconds, run.flush_cost_seconds / self.settings.flush_share)
         flush = run.plan.early or not place.remaining or now - place.flushed_at >= interval
         self._start(place, run, start, place.position, now, flush=flush)

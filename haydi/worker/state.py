@@ -208,3 +208,35 @@ class Slot:
         if self.run is not None and self.remaining:
             self.run.put_back(self.position, self.stop)
         self.drop_segment()
+
+    def blame(self, reason: str, deaths_most: int) -> m.Failed | None:
+        """Its process died: was it what it worked on? After some deaths in the same steps it is held to be."""
+        if not self.strides:
+            return None
+        stride = self.strides[0]
+        run = stride.run
+        if run.ended or stride.number <= self.interrupted:
+            return None
+        start, stop = stride.start, stride.stop
+        flushing = start == stop
+        if flushing:
+            start, stop = self.folded_start, self.folded_stop
+        first, last, deaths = run.suspect(start, stop)
+        if deaths < deaths_most:
+            return None
+        run.put_back(start, first)
+        run.set_aside(first, stop)
+        if flushing:
+            self.drop_folded()
+        else:
+            self.strides.popleft()
+        text = f"{reason}; {deaths} processes died in these steps"
+        return m.Failed(run.number, first, last, "died", text.encode())
+
+    def check(self) -> None:
+        """Assert what must hold of a slot by itself."""
+        assert len(self.strides) <= 2
+        assert self.ready or not self.strides
+        assert self.run is None or not self.run.ended
+        assert self.folded_run is None or not self.folded_run.ended
+        assert self.position <= self.stop

@@ -33,8 +33,8 @@ INTS = dict.fromkeys(["protocol", "pid", "slots", "daemons", "idle"], st.integer
 def field_values(name: str, hint: Any) -> st.SearchStrategy[Any]:
     if name == "share":
         return st.floats(0, 1)
-    if name == "ranges":
-        return ranges
+    if name in ("ranges", "low"):
+        return ranges if name == "ranges" else st.lists(ids, max_size=4).map(tuple)
     if hint is int:
         return INTS.get(name, ids)
     return {str: st.text(max_size=50), bytes: st.binary(max_size=200), bool: st.booleans(), float: seconds}[
@@ -181,7 +181,9 @@ REFUSED: list[tuple[m.Message, int, Any, str]] = [
     (m.Submit(1, 5, False, (), b""), 3, 1, "Submit.early"),
     (m.Stop("why"), 1, "x" * 5000, "Stop.reason"),
     (m.Stop("why"), 1, b"bytes", "Stop.reason"),
-    (m.Want(1, 1), 1, 1 << 31, "Want.idle"),
+    (m.Want(1, 1, ()), 1, 1 << 31, "Want.idle"),
+    (m.Want(1, 1, ()), 3, [1, "2"], "Want.low"),
+    (m.Want(1, 1, ()), 3, 5, "Want.low"),
 ]
 
 
