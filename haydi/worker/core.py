@@ -96,15 +96,15 @@ class WorkerCore:
         """Too many results are on their way: results of compute processes should wait."""
         return self.welcome is not None and self.flying_bytes >= self.welcome.window_bytes
 
-    def handle(self, message: m.Message, now: float) -> list[Effect]:
-        """A message of the scheduler."""
+    def handle(self, message: m.Message, now: float, *, more: bool = False) -> list[Effect]:
+        """A message of the scheduler; with ``more`` another one follows at once, and the slots wait for the last."""
         self._heard_at = now
         handler = self._handlers.get(type(message))
         if handler is None:
             self._note(logging.WARNING, f"dropped a {type(message).__name__} from the scheduler")
         elif self.welcome is not None or isinstance(message, (m.Welcome, m.Refused, m.Unknown, m.Stop)):
             handler(message, now)
-        return self._settle(now)
+        return self._take() if more else self._settle(now)
 
     def ready(self, slot: int, pid: int, now: float) -> list[Effect]:
         """A compute process has started."""

@@ -153,8 +153,8 @@ class WorkerServer:
                 "what answers at %s:%d is no haydi-scheduler of this version: %s", *self._address, error
             )
             return
-        for message in messages:
-            self._apply(self.core.handle(message, now))
+        for left, message in zip(range(len(messages) - 1, -1, -1), messages, strict=True):
+            self._apply(self.core.handle(message, now, more=left > 0))
 
     def _watch_channels(self) -> None:
         """Poll for what each channel needs now; changes are rare, so the poller is touched rarely."""
