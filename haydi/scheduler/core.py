@@ -100,6 +100,8 @@ class SchedulerCore:
         """Time has passed: give up silent peers, send heartbeats, ask slow victims again."""
         settings = self.settings
         serve = now >= self.dealer.retry_at
+        if serve:
+            self.dealer.retry_at = math.inf
         if now >= self._beat_at:
             self._beat_at = now + settings.heartbeat_seconds
             for peer, someone in list((self.workers | self.clients).items()):
@@ -109,7 +111,6 @@ class SchedulerCore:
                     self._send(peer, m.Heartbeat())
             serve = True
         if serve:
-            self.dealer.retry_at = math.inf
             self.dealer.serve(now)
         return self._take()
 
