@@ -195,7 +195,9 @@ def compile_plan(pipeline: Pipeline[Any, Any]) -> Plan:
         endless = method.count is None
         steps = ENDLESS if method.count is None else method.count
         if steps and pipeline.domain.size == 0:
-            raise ArgumentValueError(f"{pipeline.domain!r} is empty: there is nothing to draw with generate()")
+            raise ArgumentValueError(
+                f"{pipeline.domain!r} is empty: there is nothing to draw with generate()"
+            )
         seed = method.seed if method.seed is not None else int.from_bytes(os.urandom(8))
     else:
         endless = False

@@ -20,7 +20,8 @@ from collections.abc import Iterable, Sequence
 import zmq
 
 from haydi.errors import ArgumentValueError, ConnectionFailedError, ProtocolError
-from haydi.wire.messages import Message, decode, encode
+from haydi.wire.codec import decode, encode
+from haydi.wire.messages import Message
 
 __all__ = ["SOCKET", "Connection", "Listener", "Poll", "Wakeup", "parse_address"]
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+from haydi.wire import codec
 from haydi.wire import messages as m
 
 __all__ = ["Clock", "Connection", "Network"]
@@ -95,7 +96,7 @@ class Connection:
         if not self.alive or not messages:
             return
         if self._network.codec:
-            decoded = m.decode(m.encode(messages))
+            decoded = codec.decode(codec.encode(messages))
             assert decoded == messages
             assert list(map(type, decoded)) == list(map(type, messages))
             messages = decoded
