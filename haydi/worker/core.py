@@ -181,7 +181,7 @@ class WorkerCore:
     def died(self, slot: int, reason: str, now: float) -> list[Effect]:
         """A compute process is gone: what it had and did not send runs again, and another one is started."""
         place = self.slots[slot]
-        if (failed := place.blame(reason, self.settings.deaths_most)) is not None:
+        if (failed := place.blame(reason, self.settings.deaths_most, now)) is not None:
             self._send(failed)
         again = 0
         for stride in place.strides:
@@ -225,8 +225,11 @@ class WorkerCore:
         """Time has passed: heartbeat, a silent scheduler, interrupts without an answer, strides to recut."""
         for place in self.slots:
             if now >= place.kill_at:
-                place.kill_at = now + 1.0
-                self._emit(Kill(place.index, "did not answer an interrupt"))
+                if self.congested:  # the answer may be there, and is not read
+                    place.kill_at = now + self.settings.interrupt_grace_seconds
+                else:
+                    place.kill_at = now + 1.0
+                    self._emit(Kill(place.index, "did not answer an interrupt"))
             if now >= place.respawn_at:
                 place.respawn_at = math.inf
                 self._emit(Spawn(place.index))
@@ -386,6 +389,8 @@ class WorkerCore:
             "a compute process flushed something else"
         )
         run.owned.remove(start, stop)
+        if run.suspects:
+            run.clear(start, stop)
         self.flying_bytes += len(payload)
         self._send(m.Report(run.number, start, stop, place.folded_seconds, payload))
         place.drop_folded()

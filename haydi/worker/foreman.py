@@ -72,8 +72,6 @@ class Foreman:
                 run.rate = mean_rate(run.rate, place.rate, 0.3)
             elif stride.number <= place.interrupted:
                 place.rate = rate_of(1, max(seconds, self.settings.recut_seconds))
-        if steps and run.suspects:
-            run.clear(stride.start, stop)
 
     def take_back(self, place: Slot, run: Run, start: int, stop: int) -> None:
         """A stride ended early: its rest is not begun."""

@@ -97,7 +97,7 @@ class Run:
         return start, stop, deaths
 
     def clear(self, start: int, stop: int) -> None:
-        """Steps ``[start, stop)`` have been survived: they are not to blame."""
+        """Steps ``[start, stop)`` have been survived, up to sending their result: they are not to blame."""
         kept = []
         for entry in self.suspects:
             a, b, deaths = entry
@@ -209,13 +209,14 @@ class Slot:
             self.run.put_back(self.position, self.stop)
         self.drop_segment()
 
-    def blame(self, reason: str, deaths_most: int) -> m.Failed | None:
+    def blame(self, reason: str, deaths_most: int, now: float) -> m.Failed | None:
         """Its process died: was it what it worked on? After some deaths in the same steps it is held to be."""
         if not self.strides:
             return None
         stride = self.strides[0]
         run = stride.run
-        if run.ended or stride.number <= self.interrupted:
+        # What was sent together with the news of its death it cannot have begun.
+        if run.ended or stride.number <= self.interrupted or stride.begun >= now:
             return None
         start, stop = stride.start, stride.stop
         flushing = start == stop
