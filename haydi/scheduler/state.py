@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from haydi.errors import ArgumentValueError
 from haydi.rates import seconds_for
 from haydi.scheduler.ledger import Ledger
 from haydi.scheduler.sizing import SizingSettings
@@ -27,6 +28,9 @@ __all__ = [
 
 Peer = bytes
 
+#: More than clients leave unacknowledged (see :mod:`haydi.client.core`).
+WINDOW_BYTES_LEAST = 1 << 20
+
 
 @dataclass(frozen=True)
 class SchedulerSettings:
@@ -44,6 +48,13 @@ class SchedulerSettings:
     #: Results on their way from one daemon, in bytes, before it holds back.
     window_bytes: int = 16 << 20
     sizing: SizingSettings = field(default_factory=SizingSettings)
+
+    def __post_init__(self) -> None:
+        if self.window_bytes < WINDOW_BYTES_LEAST:
+            raise ArgumentValueError(
+                f"window_bytes={self.window_bytes}: at least {WINDOW_BYTES_LEAST} are needed, because clients "
+                f"acknowledge results together, and a daemon that waits for that must not wait for ever"
+            )
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from typing import Any
 
 import pytest
 
+from haydi.client.core import CONSUMED_BYTES
+from haydi.errors import ArgumentValueError
 from haydi.scheduler.core import Note, SchedulerCore, SchedulerSettings, Send
 from haydi.wire import messages as m
 
@@ -444,8 +447,13 @@ def test_rates_of_any_size(desk: Desk, seconds: float):
     assert not desk.core.dealer.open or desk.core.runs[1].ledger.held[b"b"].size > 0
 
 
+def test_a_window_that_would_stop_the_results_is_refused():
+    with pytest.raises(ArgumentValueError, match="window_bytes=1000"):
+        SchedulerSettings(window_bytes=1000)
+    assert SchedulerSettings(window_bytes=1 << 20).window_bytes > CONSUMED_BYTES
+
+
 def test_a_snapshot_is_plain_data(desk: Desk):
-    import json
 
     desk.worker("w", 3)
     desk.tell("client", submit())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -582,8 +583,6 @@ def test_what_is_behind_a_final_partial_is_left_to_the_client():
 
 
 def test_a_snapshot_is_plain_data():
-    import json
-
     bench = busy_bench()
     snapshot = json.loads(json.dumps(bench.core.snapshot()))
     assert snapshot["slots"] == snapshot["busy"] == 1
