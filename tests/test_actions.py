@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import math
+import operator
 from collections import Counter
 from fractions import Fraction
 from typing import Any, cast
@@ -236,3 +237,22 @@ def test_bad_arguments_are_named_at_the_call(call: Any, text: str) -> None:
         call(hd.Range(3).iterate())
     assert text in str(caught.value)
     assert isinstance(caught.value, hd.UsageError)
+
+
+@pytest.mark.parametrize("associative", [True, False])
+def test_reduce_with_a_function_that_changes_its_first_argument(associative: bool) -> None:
+    lists = hd.Range(200).map(lambda x: [x])
+    assert lists.reduce(operator.iadd, associative=associative).run() == list(range(200))
+    counters = hd.Range(20).map(lambda x: Counter([x % 3]))
+    merged = counters.reduce(lambda a, b: a.update(b) or a, associative=associative).run()
+    assert merged == Counter(x % 3 for x in range(20))
+
+
+@pytest.mark.parametrize("associative", [True, False])
+def test_reduce_changes_neither_its_init_nor_the_domain(associative: bool) -> None:
+    values = [[0], [1], [2], [3]]
+    inits: list[Any] = [actions.MISSING, []]
+    for init in inits:
+        pipeline = hd.Values(values).reduce(operator.iadd, init, associative=associative)
+        assert [pipeline.run(), pipeline.run()] == [[0, 1, 2, 3]] * 2
+    assert values == [[0], [1], [2], [3]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from functools import reduce
 from itertools import count as counter_from
 from itertools import islice
@@ -81,7 +82,7 @@ class Reduce(Action[T, Any, Any]):
         return MISSING
 
     def fold(self, partial: Any, element: T) -> Any:
-        return element if partial is MISSING else self.fn(partial, element)
+        return _copied(element) if partial is MISSING else self.fn(partial, element)
 
     def fold_all(self, partial: Any, elements: Iterator[T]) -> Any:
         if not self._checked:
@@ -95,6 +96,7 @@ class Reduce(Action[T, Any, Any]):
             partial = next(elements, MISSING)
             if partial is MISSING:
                 return MISSING
+            partial = _copied(partial)
         return reduce(self.fn, elements, partial)
 
     def merge(self, left: Any, right: Any) -> Any:
@@ -109,7 +111,8 @@ class Reduce(Action[T, Any, Any]):
                     "reduce() of no elements has no result: pass init=, its value for an empty stream"
                 )
             return partial
-        return self.initial if partial is MISSING else self.fn(self.initial, partial)
+        initial = _copied(self.initial)
+        return initial if partial is MISSING else self.fn(initial, partial)
 
     def _check(self, head: list[T]) -> None:
         values: list[Any] = ([] if self.initial is MISSING else [self.initial]) + list(head)
@@ -117,7 +120,9 @@ class Reduce(Action[T, Any, Any]):
         fn = self.fn
         for a, b, c in zip(values, values[1:], values[2:], strict=False):
             try:
-                left, right = fn(fn(a, b), c), fn(a, fn(b, c))
+                # On copies: a function may change its first argument, and these elements will be folded.
+                left = fn(fn(_copied(a), _copied(b)), _copied(c))
+                right = fn(_copied(a), fn(_copied(b), _copied(c)))
                 same = left is right or bool(left == right) or _close(left, right)
             except Exception:  # the fold itself will raise it again where step and element are known
                 return
@@ -127,6 +132,16 @@ class Reduce(Action[T, Any, Any]):
                     f"{left!r} but fn(a, fn(b, c)) is {right!r}; pass associative=False to get the left fold on "
                     f"every context"
                 )
+
+
+def _copied(value: Any) -> Any:
+    """A copy, where one can be had: a function that changes its first argument must not change what is kept."""
+    if isinstance(value, (int, float, str, bytes)):
+        return value
+    try:
+        return deepcopy(value)
+    except Exception:  # locks, handles: whoever folds these does not change them in place
+        return value
 
 
 def _close(left: object, right: object) -> bool:
@@ -164,12 +179,14 @@ class OrderedReduce(Action[T, list[T], Any]):
 
     def finish(self, partial: list[T]) -> Any:
         if self.initial is not MISSING:
-            return reduce(self.fn, partial, self.initial)
+            return reduce(self.fn, partial, _copied(self.initial))
         if not partial:
             raise ArgumentValueError(
                 "reduce() of no elements has no result: pass init=, its value for an empty stream"
             )
-        return reduce(self.fn, partial)
+        elements = iter(partial)
+        first = _copied(next(elements))
+        return reduce(self.fn, elements, first)
 
 
 #: Partial of Sum: the exact sum of ints and other exact numbers, and a non-overlapping expansion of the
