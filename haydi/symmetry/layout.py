@@ -81,7 +81,7 @@ def require_strict(domain: Domain[Any], method: str) -> None:
     raise ArgumentValueError(
         f"{method}() needs a strict domain, but {what} is not strict: it may tell atoms of a USet apart. "
         f"Strict are Range, Boolean, NoneDomain, USet, CnfValues and what is composed of them; "
-        f"promise it of a filter by filter(fn, strict=True), and apply other functions to the representatives: "
+        f"promise it of a filter by filter(fn, strict=True), apply other functions to the representatives: "
         f"{method}().map(fn)"
     )
 
