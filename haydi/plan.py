@@ -23,14 +23,27 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from random import Random
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from haydi.actions import Action, FoldAgain
 from haydi.domains.domain import Domain
 from haydi.errors import StepFailure, UnknownSizeError
-from haydi.pipeline import Filter, Generate, Map, Pipeline, Take, Transformation, require_end
+from haydi.pipeline import Cnfs, Filter, Generate, Map, Pipeline, Take, Transformation, require_end
 
-__all__ = ["ENDLESS", "GenerateSource", "IterateSource", "Plan", "Source", "Taken", "compile_plan", "stream"]
+if TYPE_CHECKING:
+    from haydi.symmetry.generate import Representatives
+
+__all__ = [
+    "ENDLESS",
+    "CnfsSource",
+    "GenerateSource",
+    "IterateSource",
+    "Plan",
+    "Source",
+    "Taken",
+    "compile_plan",
+    "stream",
+]
 
 #: Number of steps of an endless stream: more than any computer will reach.
 ENDLESS: Final = 1 << 128
@@ -56,6 +69,9 @@ class Source(Protocol):
     def elements(self, start: int, stop: int) -> Iterator[Any]:
         """The elements of steps ``[start, stop)``, in order."""
 
+    def count(self, start: int, stop: int) -> int | None:
+        """Number of elements of steps ``[start, stop)``, or None where these have to be made to tell."""
+
 
 @dataclass(frozen=True)
 class IterateSource:
@@ -70,6 +86,9 @@ class IterateSource:
 
     def elements(self, start: int, stop: int) -> Iterator[Any]:
         return self.domain.elements(start, stop)
+
+    def count(self, start: int, stop: int) -> int | None:
+        return stop - start if self.one_each else None
 
 
 @dataclass(frozen=True)
@@ -100,6 +119,30 @@ class GenerateSource:
             return draw(rng)
 
         return map(element, _steps(start, stop))
+
+    def count(self, start: int, stop: int) -> int | None:
+        return stop - start
+
+
+@dataclass(frozen=True)
+class CnfsSource:
+    """One representative of each class of a strict domain; a step is a branch of the search for them."""
+
+    representatives: Representatives
+
+    @property
+    def steps(self) -> int:
+        return self.representatives.steps
+
+    @property
+    def one_each(self) -> bool:
+        return False
+
+    def elements(self, start: int, stop: int) -> Iterator[Any]:
+        return self.representatives.elements(start, stop)
+
+    def count(self, start: int, stop: int) -> int | None:
+        return self.representatives.count(start, stop)
 
 
 def _steps(start: int, stop: int) -> Iterator[int]:
@@ -235,8 +278,10 @@ class Plan:
             Exception: what a user function raised; it carries its :class:`~haydi.errors.StepFailure` as the
                 attribute ``haydi_failure``.
         """
-        if not self.action.needs_elements and not self.transformations and self.source.one_each:
-            return self.action.fold_number(self.action.init(), stop - start)
+        if not self.action.needs_elements and not self.transformations:
+            number = self.source.count(start, stop)
+            if number is not None:
+                return self.action.fold_number(self.action.init(), number)
         if stop - start <= TRACKED_STEPS_MAX:
             return self._execute_tracked(start, stop)
         try:
@@ -298,21 +343,8 @@ def compile_plan(pipeline: Pipeline[Any, Any]) -> Plan:
         UnknownSizeError: when all elements are asked for and their number is not known.
         ArgumentValueError: when the action waits for the end of an endless stream.
     """
-    method = pipeline.method
-    seed: int | str | None = None
-    if isinstance(method, Generate):
-        endless = method.count is None
-        steps = ENDLESS if method.count is None else method.count
-        seed = method.seed if method.seed is not None else int.from_bytes(os.urandom(8))
-    else:
-        endless = False
-        if pipeline.domain.size is None:
-            raise UnknownSizeError(
-                f"{pipeline.domain!r} does not know its size, and the steps of a run are numbered: "
-                f"use .to_values(max_size) first, or iterate it yourself"
-            )
-        steps = pipeline.domain.size
-    one_each = isinstance(method, Generate) or not pipeline.domain.filtered
+    source, endless, seed = _source(pipeline)
+    steps, one_each = source.steps, source.one_each
     before: list[Map | Filter] = []
     action = pipeline.chosen_action
     for i, t in enumerate(pipeline.transformations):
@@ -327,13 +359,30 @@ def compile_plan(pipeline: Pipeline[Any, Any]) -> Plan:
             action, endless = Taken(t.limit, pipeline.transformations[i + 1 :], action), False
             break
     require_end(pipeline, endless and action.needs_end)
-    source: Source
-    if isinstance(method, Generate):
-        assert seed is not None
-        source = GenerateSource(pipeline.domain, steps, seed)
-    else:
-        source = IterateSource(pipeline.domain, steps)
     return Plan(source, tuple(before), action, steps, seed)
+
+
+def _source(pipeline: Pipeline[Any, Any]) -> tuple[Source, bool, int | str | None]:
+    """Where the elements come from, whether they never end, and the seed of random ones."""
+    domain, method = pipeline.domain, pipeline.method
+    if isinstance(method, Generate):
+        steps = ENDLESS if method.count is None else method.count
+        seed = method.seed if method.seed is not None else int.from_bytes(os.urandom(8))
+        return GenerateSource(domain, steps, seed), method.count is None, seed
+    if isinstance(method, Cnfs):
+        return CnfsSource(_representatives(domain, method)), False, None
+    if domain.size is None:
+        raise UnknownSizeError(
+            f"{domain!r} does not know its size, and the steps of a run are numbered: "
+            f"use .to_values(max_size) first, or iterate it yourself"
+        )
+    return IterateSource(domain, domain.size), False, None
+
+
+def _representatives(domain: Domain[Any], method: Cnfs) -> Representatives:
+    from haydi.symmetry.generate import Representatives
+
+    return Representatives(domain, method.with_orbit_size, method.part)
 
 
 def stream(pipeline: Pipeline[Any, Any]) -> Iterator[Any]:
@@ -344,6 +393,8 @@ def stream(pipeline: Pipeline[Any, Any]) -> Iterator[Any]:
         seed = method.seed if method.seed is not None else int.from_bytes(os.urandom(8))
         steps = ENDLESS if method.count is None else method.count
         elements = GenerateSource(pipeline.domain, steps, seed).elements(0, steps)
+    elif isinstance(method, Cnfs):
+        elements = iter(_representatives(pipeline.domain, method))
     else:
         elements = iter(pipeline.domain)
     for t in pipeline.transformations:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from haydi.context import Context
     from haydi.domains.domain import Domain
     from haydi.pipeline import Pipeline
+    from haydi.symmetry.cnf_values import CnfValues
 
 __all__ = ["Shortcuts"]
 
@@ -59,6 +60,55 @@ class Shortcuts(Generic[T]):
         from haydi.pipeline import Pipeline
 
         return Pipeline.generate(cast("Domain[T]", self), count, seed)
+
+    def cnfs(
+        self, with_orbit_size: bool = False, part: tuple[int, int] | None = None
+    ) -> Pipeline[Any, list[Any]]:
+        """A pipeline over one representative of each isomorphism class: its canonical form.
+
+        Two elements are isomorphic when renaming atoms, inside each ``USet``, makes one the other; the
+        canonical form of a class is its least element in the order of :func:`haydi.compare`. Representatives
+        come in the order of :meth:`iterate`, wherever inner elements iterate in the order of ``compare``.
+        (Orderly generation: R. C. Read, Every one a winner, 1978; I. A. Faradzev, 1978.)
+
+        Args:
+            with_orbit_size: Give pairs of representative and number of elements of its class.
+            part: ``(r, m)`` gives the r-th of m disjoint parts, for those who spread work by hand.
+
+        Raises:
+            ArgumentValueError: The domain is not strict (the message names the part that is not), or there
+                is no
+                such part.
+
+        Example:
+            >>> import haydi as hd
+            >>> nodes = hd.USet(3, "n")
+            >>> graphs = hd.Subsets(hd.Subsets(nodes, 2))
+            >>> graphs.cnfs(with_orbit_size=True).run()
+            [({}, 1), ({{n0, n1}}, 3), ({{n0, n1}, {n0, n2}}, 3), ({{n0, n1}, {n0, n2}, {n1, n2}}, 1)]
+            >>> hd.Subsets(hd.Subsets(hd.USet(6, "n"), 2)).cnfs().count().run()  # OEIS A000088
+            156
+        """
+        from haydi.pipeline import Pipeline
+
+        return Pipeline.cnfs(cast("Domain[T]", self), with_orbit_size, part)
+
+    def to_cnf_values(self) -> CnfValues[T]:
+        """The same classes, their canonical forms computed now and kept.
+
+        Raises:
+            ArgumentValueError: The domain is not strict.
+
+        Example:
+            >>> import haydi as hd
+            >>> n = hd.USet(3, "n")
+            >>> pairs = (n * n).to_cnf_values()
+            >>> pairs.values, pairs.size
+            (((n0, n0), (n0, n1)), 9)
+        """
+        from haydi.symmetry.cnf_values import CnfValues
+
+        return CnfValues(self.cnfs())
 
     def take(self, n: int) -> Pipeline[T, list[T]]:
         """See :meth:`haydi.Pipeline.take`."""

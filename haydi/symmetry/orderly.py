@@ -15,15 +15,16 @@ of them and little else. Nothing is remembered, compared or removed afterwards.
 **Events.** ``(i, own)`` says: all vectors that begin with ``f[:i]`` are canonical. With ``own`` false ``i``
 lies in a free Set and its end there has been told already: these have at least one more item of the Set.
 
-**Cuts.** Siblings are numbered in the order in which they are visited, so visiting order is the
-lexicographic order of paths, and a walk can begin and end at any of them: :meth:`Walk.events` goes through
-``[start, stop)``. It gets to ``start`` by replaying its choices, a few microseconds for each.
-:meth:`Walk.prefixes` lists the paths of some depth: places to cut.
+**Cuts.** Siblings are numbered in the order in which they are visited, so visiting order is the lexicographic
+order of paths, and a walk can begin at any of them: it gets there by replaying the choices.
+:meth:`Walk.prefixes` lists the paths of some depth, which are places to cut; a walk that is told of them
+gives no event that reaches over a cut, so that the events of the piece between two of them are those with a
+path between the two.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from typing import Any, Protocol
 
 from haydi.symmetry.layout import Layout
@@ -78,16 +79,14 @@ class _Frame:
         choice: The child that is being visited.
         own: Whether the event of that child would include the end of the Set.
         replays: Whether this node lies on the path to the start.
-        tight: Whether this node lies on the path to the stop.
     """
 
-    __slots__ = ("_applied", "choice", "engine", "i", "own", "replays", "tight")
+    __slots__ = ("_applied", "choice", "engine", "i", "own", "replays")
 
-    def __init__(self, engine: Engine, i: int, replays: bool, tight: bool) -> None:
+    def __init__(self, engine: Engine, i: int, replays: bool) -> None:
         self.engine = engine
         self.i = i
         self.replays = replays
-        self.tight = tight
         self.own = True
         self.choice = -2
         self._applied = False
@@ -102,8 +101,8 @@ class _EntryFrame(_Frame):
 
     __slots__ = ("_entries",)
 
-    def __init__(self, engine: Engine, i: int, replays: bool, tight: bool, entries: Iterator[int]) -> None:
-        super().__init__(engine, i, replays, tight)
+    def __init__(self, engine: Engine, i: int, replays: bool, entries: Iterator[int]) -> None:
+        super().__init__(engine, i, replays)
         self._entries = entries
 
     def next(self) -> int:
@@ -130,8 +129,7 @@ class _SetFrame(_Frame):
         node: The Set.
         inside: Number of items it has.
         first: The first choice to be made.
-        last: The last choice to be made.
-        whole: Whether the last choice is the last there is, so that children may be told of in one event.
+        whole: Whether several children may be told of in one event.
     """
 
     __slots__ = ("_at", "_ends", "_first", "_kept", "_last", "_node", "_phase", "_whole")
@@ -141,20 +139,18 @@ class _SetFrame(_Frame):
         engine: Engine,
         i: int,
         replays: bool,
-        tight: bool,
         node: SetNode,
         inside: int,
         first: int,
-        last: int,
         whole: bool,
     ) -> None:
-        super().__init__(engine, i, replays, tight)
+        super().__init__(engine, i, replays)
         self._node = node
         self._first = first
         self._ends = first == -1 and inside >= node.size_min
         # An item at j leaves stop - j - 1 that may follow, and the Set must come to its smallest size.
         enough = node.stop - max(0, node.size_min - inside)
-        self._last = min(last, enough) if inside < node.size_max else -1
+        self._last = enough if inside < node.size_max else -1
         self._whole = whole
         self._phase = 0
         self._kept: Any = None
@@ -222,8 +218,8 @@ class Walk:
     >>> walk = Walk(layout, Watch(layout))
     >>> sum(layout.root.count(walk.engine.f, i, own) for i, own in walk.events())
     11
-    >>> walk.prefixes(1), len(walk.prefixes(2))
-    ([(-1,), (0,), (1,)], 11)
+    >>> list(walk.prefixes(1)), len(list(walk.prefixes(2)))
+    ([(-1,), (0,), (1,), (3,)], 13)
     """
 
     def __init__(self, layout: Layout, engine: Engine) -> None:
@@ -239,40 +235,42 @@ class Walk:
         for order in layout.orders:
             self._order_of[order.start : order.stop] = [order] * (order.stop - order.start)
 
-    def events(self, start: Path = (), stop: Path | None = None) -> Iterator[tuple[int, bool]]:
-        """All canonical vectors from one path up to another one.
+    def events(self, start: Path = (), cut: Set[Path] = frozenset()) -> Iterator[tuple[int, bool]]:
+        """All canonical vectors from one path on.
 
         Args:
             start: The first path; the empty one is the root.
-            stop: Where to end: neither this path nor anything below or after it is visited. None is no limit.
+            cut: Nodes of which the children shall be told one by one.
 
         Yields:
-            ``(i, own)``, see the module; ``engine.f`` holds the entries, until the next one is asked for.
+            ``(i, own)``, see the module; ``engine.f`` holds the entries, and ``path`` the path, until the
+            next event is asked for.
         """
-        return self._walk(start, stop, None)
+        return self._walk(start, cut, None)
 
-    def prefixes(self, depth: int) -> list[Path]:
+    def prefixes(self, depth: int) -> Iterator[Path]:
         """Paths of so many choices, and shorter ones that lead to a whole vector, in order.
 
-        What lies below them is everything, each once.
+        What lies below them is everything, each once; below some there may be nothing.
         """
-        return [self.path for _ in self._walk((), None, depth)]
+        return (self.path for _ in self._walk((), frozenset(), depth))
 
     def automorphisms(self, i: int, own: bool) -> int:
         """Number of renamings that leave the vectors of an event as they are: the same for all of them."""
         return self.engine.automorphisms if own and i == self.layout.m else self.engine.kernel
 
-    def _walk(self, start: Path, stop: Path | None, depth: int | None) -> Iterator[tuple[int, bool]]:
+    def _walk(self, start: Path, cut: Set[Path], depth: int | None) -> Iterator[tuple[int, bool]]:
         waiting = self.engine.waiting
         if self.layout.root.total == 0:
             return
-        if not waiting[0] and not start and stop is None and not (depth and self._worth_cutting(0)):
-            self.path = ()
+        self.path = ()
+        if not waiting[0] and not start and () not in cut and not (depth and self._worth_cutting(0)):
             yield 0, True
             return
-        if stop == ():
+        if depth == 0:
+            yield 0, True
             return
-        frames = [self._frame(0, start[:1], stop and stop[:1], stop is not None and len(stop) > 1, depth)]
+        frames = [self._frame(0, start[:1], () not in cut and depth is None)]
         while frames:
             frame = frames[-1]
             i = frame.next()
@@ -280,53 +278,42 @@ class Walk:
                 frames.pop()
                 continue
             level = len(frames)
+            path = tuple([above.choice for above in frames])
             replays = frame.replays and level < len(start) and frame.choice == start[level - 1]
-            tight = frame.tight and stop is not None and level < len(stop) and frame.choice == stop[level - 1]
-            if not waiting[i] and not replays and not tight:
-                told = not frame.own or not depth or level == depth or not self._worth_cutting(i)
-            else:
+            whole = depth is None and path not in cut
+            if waiting[i] or replays:
                 told = level == depth
+            else:
+                told = not frame.own or whole or i == self.layout.m or level == depth
+                told = told or (depth is not None and not self._worth_cutting(i))
             if told:
-                self.path = tuple([above.choice for above in frames])
+                self.path = path
                 yield i, frame.own
-                continue
-            first = start[level : level + 1] if replays else ()
-            limit = stop[level : level + 1] if tight and stop is not None else None
-            frames.append(self._frame(i, first, limit, stop is not None and level + 1 < len(stop), depth))
+            else:
+                frames.append(self._frame(i, start[level : level + 1] if replays else (), whole))
 
     def _worth_cutting(self, i: int) -> bool:
         """Whether a node below which everything is canonical should have its children told one by one."""
         layout = self.layout
         return i < layout.m and layout.alphabets[layout.kind[i]].size <= _CUT_SIZE_MAX
 
-    def _frame(
-        self, i: int, first: Path, limit: Path | None, inclusive: bool, depth: int | None = None
-    ) -> _Frame:
+    def _frame(self, i: int, first: Path, whole: bool) -> _Frame:
         """The children of a node.
 
         Args:
             i: The first position not known.
             first: The first child to visit, if not the very first.
-            limit: The child to end at, if not the very last.
-            inclusive: Whether that child is to be visited.
-            depth: As in :meth:`_walk`.
+            whole: Whether several of them may be told of in one event.
         """
         engine = self.engine
-        replays, tight = bool(first), limit is not None
-        end = 1 << 62 if limit is None else limit[0] + inclusive
+        replays = bool(first)
         node = self._set_of[i]
         if node is not None:
             inside = engine.f[node.start : i].count(0)
-            begin = first[0] if first else -1
-            whole = limit is None and depth is None
-            return _SetFrame(engine, i, replays, tight, node, inside, begin, end - 1, whole)
+            return _SetFrame(engine, i, replays, node, inside, first[0] if first else -1, whole)
         entries = self._entries(i)
-        if first or limit is not None:
-            begin = first[0] if first else 0
-            chosen: Iterator[int] = iter([entry for entry in entries if begin <= entry < end])
-        else:
-            chosen = iter(entries)
-        return _EntryFrame(engine, i, replays, tight, chosen)
+        chosen = [entry for entry in entries if entry >= first[0]] if first else entries
+        return _EntryFrame(engine, i, replays, iter(chosen))
 
     def _entries(self, i: int) -> range | list[int]:
         """The entries that position ``i`` may have, after those before it."""

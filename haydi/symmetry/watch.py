@@ -59,6 +59,7 @@ class Watch:
 
     Args:
         layout: The layout.
+        group: Its renamings, where they are at hand already.
 
     Attributes:
         f: The vector. To go on, write ``f[i]`` and call ``advance(i)``.
@@ -77,8 +78,8 @@ class Watch:
     (True, 0)
     """
 
-    def __init__(self, layout: Layout) -> None:
-        group = GroupRows(layout)
+    def __init__(self, layout: Layout, group: GroupRows | None = None) -> None:
+        group = group or GroupRows(layout)
         self.m = layout.m
         self.kernel = group.kernel
         self.f = [0] * layout.m
