@@ -78,11 +78,16 @@ def cnf_count(domain: Domain[Any], by_size: bool = False) -> int | list[int]:
     >>> cnf_count(Subsets(Subsets(nodes, 2)), by_size=True)
     [1, 1, 2, 5, 9, 15, 21, 24, 24, 21, 15, 9, 5, 2, 1, 1]
     """
-    if by_size:
-        return _count_by_size(domain)
-    if isinstance(domain, Join) and domain.strict:
-        # Here equal elements of two parts are two elements, as they are to iterate().
-        return sum(map(_count, domain.domains))
+    return _count_by_size(domain) if by_size else _count_all(domain)
+
+
+def _count_all(domain: Domain[Any]) -> int:
+    usets = _usets_checked(domain)
+    if not usets:
+        return domain._known_size()
+    if isinstance(domain, Join):
+        # At the top equal elements of two parts are two elements, as they are to iterate().
+        return sum(map(_count_all, domain.domains))
     return _count(domain)
 
 
