@@ -37,6 +37,15 @@ from haydi.domains import (
 from haydi.errors import HaydiError, RemoteError, UsageError
 from haydi.pipeline import Pipeline
 from haydi.report import Report
+from haydi.symmetry.canon import (
+    automorphism_count,
+    canonize,
+    expand,
+    is_canonical,
+    is_isomorphic,
+    orbit_size,
+)
+from haydi.symmetry.cnf_values import CnfValues
 
 if TYPE_CHECKING:
     from haydi.contexts.distributed import DistributedContext
@@ -45,6 +54,7 @@ __all__ = [
     "Action",
     "Atom",
     "Boolean",
+    "CnfValues",
     "Context",
     "DistributedContext",
     "Domain",
@@ -70,7 +80,13 @@ __all__ = [
     "UsageError",
     "Values",
     "__version__",
+    "automorphism_count",
+    "canonize",
     "compare",
+    "expand",
+    "is_canonical",
+    "is_isomorphic",
+    "orbit_size",
     "session",
     "sort",
     "sort_key",

@@ -49,7 +49,7 @@ class Alphabet:
     def __init__(self, elements: Sequence[Any], fixed: bool, domain: Domain[Any] | None = None) -> None:
         self.elements = elements
         self.size = len(elements)
-        self.fixed = fixed or self.size < 2
+        self.fixed = fixed
         self._domain = domain
         self._indices: dict[SortKey, int] = {}
         self._images: dict[tuple[tuple[Atom, Atom], ...], tuple[int, ...]] = {}

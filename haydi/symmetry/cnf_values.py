@@ -20,7 +20,7 @@ from haydi.errors import ArgumentTypeError, ArgumentValueError
 from haydi.order import sort_key
 from haydi.symmetry.renaming import atoms_of, rename
 
-__all__ = ["CnfValues", "orbit"]
+__all__ = ["CnfValues", "orbit", "uset_of"]
 
 T = TypeVar("T")
 
@@ -109,7 +109,7 @@ class CnfValues(Domain[T]):
     def usets(self) -> tuple[USet, ...]:
         """The USets whose atoms occur."""
         atoms = {atom for value in self._values for atom in atoms_of(value)}
-        return tuple({_uset(atom) for atom in atoms})
+        return tuple({uset_of(atom) for atom in atoms})
 
     def width(self, uset: USet) -> int:
         """The largest number of atoms of a USet that a value holds."""
@@ -136,7 +136,7 @@ class CnfValues(Domain[T]):
         return tuple(orbit(value, self._sizes_of(value)) for value in self._values)
 
     def _sizes_of(self, value: T) -> dict[USet, int]:
-        touched = {_uset(atom) for atom in atoms_of(value)}
+        touched = {uset_of(atom) for atom in atoms_of(value)}
         return {uset: size for uset, size in self._sizes.items() if uset in touched}
 
     @cached_property
@@ -177,7 +177,7 @@ class CnfValues(Domain[T]):
         )
 
 
-def _uset(atom: Atom) -> USet:
+def uset_of(atom: Atom) -> USet:
     """The USet of an atom, also where the atom was made by hand of something else with a name and a size."""
     parent = atom.parent
     return parent if isinstance(parent, USet) else USet(parent.size or 0, parent.name or "")

@@ -13,14 +13,15 @@ from __future__ import annotations
 from typing import Any
 
 from haydi.domains.domain import Domain
-from haydi.domains.elementary import USet
+from haydi.domains.elementary import Boolean, NoneDomain, Range, USet
 from haydi.domains.join import Join
 from haydi.domains.mappings import Mappings
 from haydi.domains.product import Product
 from haydi.domains.sequences import Sequences
 from haydi.domains.subsets import Subsets
 from haydi.domains.transformed import FilteredDomain
-from haydi.symmetry.cnf_values import CnfValues
+from haydi.symmetry.cnf_values import CnfValues, uset_of
+from haydi.symmetry.renaming import atoms_of
 
 __all__ = ["shrink", "usets_of", "width"]
 
@@ -45,8 +46,19 @@ def usets_of(domain: Domain[Any]) -> tuple[USet, ...]:
             found.add(part)
         elif isinstance(part, CnfValues):
             found.update(part.usets)
+        elif _is_opaque(part):
+            found.update(_usets_inside(part))
         todo.extend(part._parts)
     return tuple(sorted(found, key=lambda uset: (uset.name or "", uset.size)))
+
+
+def _is_opaque(domain: Domain[Any]) -> bool:
+    """Whether a domain is made of nothing that could tell its atoms: one that somebody else has written."""
+    return not domain._parts and not isinstance(domain, USet | Range | Boolean | NoneDomain | Product | Join)
+
+
+def _usets_inside(domain: Domain[Any]) -> set[USet]:
+    return {uset_of(atom) for element in domain for atom in atoms_of(element)}
 
 
 def width(domain: Domain[Any], uset: USet) -> int:
@@ -74,7 +86,8 @@ def width(domain: Domain[Any], uset: USet) -> int:
         bound = domain.key_domain._known_size() * parts[1]
     else:
         # Keys of a Map and the items of a permutation are all there; of other domains nothing is known.
-        bound = uset.size if any(parts) else 0
+        inside = any(parts) or (_is_opaque(domain) and uset in _usets_inside(domain))
+        bound = uset.size if inside else 0
     return min(bound, uset.size)
 
 
@@ -85,7 +98,7 @@ def shrink(domain: Domain[Any], sizes: dict[USet, int]) -> Domain[Any]:
         domain: A strict domain.
         sizes: How many atoms, where not all of them.
 
-    >>> from haydi.domains import USet
+    >>> from haydi.domains import Boolean, NoneDomain, Range, USet
     >>> n = USet(1000, "n")
     >>> list(shrink(n**2, {n: 2}))
     [(n0, n0), (n0, n1), (n1, n0), (n1, n1)]

@@ -264,8 +264,7 @@ class _Promise:
     def __init__(self, accept: Callable[[Any], object], layout: Layout) -> None:
         self.accept = accept
         self._left = _PROMISES_CHECKED
-        atoms = zip(layout.usets, layout.sizes, strict=True)
-        pairs = ((uset[i], uset[i + 1]) for uset, size in atoms for i in range(size - 1))
+        pairs = ((uset[i], uset[i + 1]) for uset in layout.usets for i in range(uset.size - 1))
         self._swaps = [{a: b, b: a} for a, b in islice(pairs, _PROMISES_CHECKED)]
 
     def __call__(self, element: Any) -> object:
@@ -277,8 +276,8 @@ class _Promise:
                 if bool(self.accept(image)) != bool(answer):
                     raise ArgumentValueError(
                         f"filter({show_function(self.accept)}, strict=True) is not strict: it says "
-                        f"{bool(answer)} to {shorten(element)} and {not answer} to {shorten(image)}, which differ "
-                        f"in the names of atoms; filter the representatives instead: cnfs().filter(fn)"
+                        f"{bool(answer)} to {shorten(element)} and {not answer} to {shorten(image)}, and they "
+                        f"differ in the names of atoms; filter the representatives instead: cnfs().filter(fn)"
                     )
         return answer
 

@@ -33,6 +33,7 @@ from haydi.domains.permutations import Permutations
 from haydi.domains.product import NamedProduct, Product
 from haydi.domains.sequences import Sequences
 from haydi.domains.subsets import Subsets
+from haydi.domains.transformed import FilteredDomain
 from haydi.errors import ArgumentValueError
 from haydi.symmetry.alphabet import Alphabet
 from haydi.symmetry.effective import shrink, usets_of, width
@@ -43,6 +44,9 @@ __all__ = ["Layout", "Row", "require_strict"]
 
 #: A vector longer than that is a description that got out of hand.
 POSITIONS_MAX = 1 << 16
+
+#: Number of elements times number of swaps up to which a filter is tried; some 10 microseconds for each.
+_PROMISE_WORK_MAX = 1 << 14
 
 
 class Row(NamedTuple):
@@ -121,6 +125,7 @@ class Layout:
         self.usets = usets_of(domain)
         bounds = {uset: min(uset.size, max(1, width(domain, uset))) for uset in self.usets}
         self.sizes = tuple(bounds[uset] for uset in self.usets)
+        _hold_to_promise(domain)
         self.domain = shrink(domain, {uset: n for uset, n in bounds.items() if n < uset.size})
         compiler = _Compiler()
         self.root: Node = compiler.node(self.domain, True)
@@ -198,6 +203,23 @@ class Layout:
         except (KeyError, TypeError):
             raise ArgumentValueError(f"{element!r} is not an element of {self.domain!r}") from None
         return f
+
+
+def _hold_to_promise(domain: Domain[Any]) -> None:
+    """Try the strict filters inside of a domain with all their atoms, where these are few.
+
+    Later on the filters are seen with those atoms only that matter, and what is wrong may be out of sight.
+    """
+    if isinstance(domain, FilteredDomain):
+        usets = usets_of(domain)
+        swaps = sum(max(0, uset.size - 1) for uset in usets)
+        if domain._known_size() * swaps <= _PROMISE_WORK_MAX:
+            alphabet = Alphabet.of(domain)
+            for uset in usets:
+                for i in range(uset.size - 1):
+                    alphabet.act({uset[i]: uset[i + 1], uset[i + 1]: uset[i]})
+    for part in domain._parts:
+        _hold_to_promise(part)
 
 
 class _Compiler:
