@@ -26,6 +26,8 @@ free; so the branching points are a base of the group in the sense of Schreier a
 
 from __future__ import annotations
 
+from itertools import groupby
+from operator import attrgetter, itemgetter
 from typing import Any, Final, NamedTuple
 
 from haydi.symmetry.partition import Cells, Orbits
@@ -62,12 +64,21 @@ class Look(NamedTuple):
     entry: Entry
 
 
+class _Row(NamedTuple):
+    """Entries that take places in a row: what is written, the cells after it, and which entries these are."""
+
+    cells: Cells
+    word: list[int]
+    taken: set[Entry]
+
+
 class _Branch(NamedTuple):
     """One choice at a node, and where it leads without another choice.
 
     Attributes:
         atom: Who takes the place in question.
         segment: What is written then, up to the next node or the end.
+        shown: The segment, and what surely follows it: the beginning on which entries tie at the node.
         cells: The cells there.
         todo: What is still to be written.
         choices: The choices there; none at an end.
@@ -75,6 +86,7 @@ class _Branch(NamedTuple):
 
     atom: int
     segment: list[int]
+    shown: list[int]
     cells: Cells
     todo: Todo
     choices: list[int]
@@ -147,18 +159,18 @@ class LeastImage:
             if node.is_new(branch.atom, self.automorphisms):
                 node.current = branch.atom
                 del self._out[node.written :]
-                if self._is_good(branch.segment):
+                if self._is_good(branch.shown):
                     self._enter(branch)
 
-    def _is_good(self, segment: list[int]) -> bool:
+    def _is_good(self, shown: list[int]) -> bool:
         """Whether the best word is not less; it is forgotten when it is greater."""
         if self._best is None:
             return True
         written = len(self._out)
-        old = self._best[written : written + len(segment)]
-        if segment < old:
+        old = self._best[written : written + len(shown)]
+        if shown < old:
             self._best = None
-        return segment <= old
+        return shown <= old
 
     def _enter(self, branch: _Branch) -> None:
         """Go to where a branch leads: a node, whose branches are looked at, or an end."""
@@ -175,13 +187,14 @@ class LeastImage:
             grown = self._grow(atom, branch.cells.place(atom), branch.todo, least)
             if grown is None:
                 continue
-            shown = len(grown.segment)
-            if least is None or grown.segment < least[:shown]:
-                node.branches.clear()
+            size = len(grown.shown)
+            if least is None or grown.shown < least[:size]:
                 self._best = None
-                least = grown.segment
-            elif shown > len(least):
-                least = grown.segment
+                least = grown.shown
+                # Of the others those that came to a node sooner may still lead to something as small.
+                node.branches = [b for b in node.branches if b.shown == least[: len(b.shown)]]
+            elif size > len(least):
+                least = grown.shown
             node.branches.append(grown)
         node.forget()
         self._path.append(node)
@@ -204,22 +217,25 @@ class LeastImage:
     def _grow(self, atom: int, cells: Cells, todo: Todo, least: list[int] | None) -> _Branch | None:
         """Write while there is no choice; None as soon as that is greater than the least known."""
         out: list[int] = []
+        compared = 0
         while True:
-            seen = len(out)
             cells, todo, tied = self._step(cells, todo, out)
+            shown = out + tied[0].word if tied else out
             if least is not None:
-                new, old = out[seen:], least[seen : len(out)]
-                if new[: len(old)] > old:
+                old = least[compared : len(shown)]
+                new = shown[compared : compared + len(old)]
+                if new > old:
                     return None
-                if new[: len(old)] < old:
+                if new < old:
                     least = None
+                compared = min(len(out), len(least or ()))
             if tied:
                 choices = self._choices(cells, tied)
                 if len(choices) > 1:
-                    return _Branch(atom, out, cells, todo, choices)
+                    return _Branch(atom, out, shown, cells, todo, choices)
                 cells = cells.place(choices[0])
             elif todo is None:
-                return _Branch(atom, out, cells, None, [])
+                return _Branch(atom, out, out, cells, None, [])
 
     # ---- the rules ---------------------------------------------------------------------------------------
 
@@ -244,7 +260,7 @@ class LeastImage:
 
     def _open(self, cells: Cells, bag: Bag, rest: Todo, out: list[int]) -> tuple[Cells, Todo, list[Look]]:
         looks = [self._look(entry, cells) for entry in bag.entries]
-        looks.sort(key=_word_of)
+        looks.sort(key=attrgetter("word"))
         i, end = 0, len(looks)
         while i < end:
             look = looks[i]
@@ -253,11 +269,12 @@ class LeastImage:
             while stop < end and looks[stop].word[:size] == look.word:
                 stop += 1
             if stop > i + 1:
-                bulk = self._in_a_row(cells, looks, i, stop, out)
-                left = Bag(tuple([one.entry for one in looks[stop if bulk else i :]]))
-                if bulk is None:
-                    return cells, (left, rest), looks[i:stop]
-                return bulk, (left, rest), []
+                row = self._in_a_row(cells, looks[i:stop], looks[stop:])
+                if row is None:
+                    return cells, (Bag(tuple([one.entry for one in looks[i:]])), rest), looks[i:stop]
+                out += row.word
+                left = [one.entry for one in looks[i:] if one.entry not in row.taken]
+                return row.cells, (Bag(tuple(left)), rest), []
             entry = look.entry
             if look.whole and not any(map(cells.loose, entry.key.atoms)):
                 out += look.word
@@ -271,34 +288,49 @@ class LeastImage:
             return cells, _push(entry.key, todo), []
         return cells, rest, []
 
-    def _in_a_row(self, cells: Cells, looks: list[Look], i: int, stop: int, out: list[int]) -> Cells | None:
-        """Entries that tie take the places of one cell in a row, if each depends on one atom of it alone."""
-        rows: list[tuple[list[int], int]] = []
-        for look in looks[i:stop]:
+    def _in_a_row(self, cells: Cells, tied: list[Look], others: list[Look]) -> _Row | None:
+        """Entries that tie take the places of one cell in a row, if each depends on one atom of it alone.
+
+        Of a Map, those entries come first whose values are known and less than what the others can have.
+        """
+        rows: list[tuple[list[int], int, Entry]] = []
+        unknown: list[list[int]] = []
+        starts = set()
+        for look in tied:
             atom = self._lone(look, cells)
-            value = self._settled(look.entry.value, cells)
-            if atom is None or value is None:
+            if atom is None:
                 return None
-            rows.append((value, atom))
-        start = cells.first[rows[0][1]]
-        word = looks[i].word
-        last = start + len(rows) - 1
-        if any(cells.first[atom] != start for _, atom in rows):
-            return None
-        if stop < len(looks) and looks[stop].word <= [last if n == start else n for n in word]:
-            return None
-        rows.sort()
-        groups: list[list[int]] = []
-        for place, (value, atom) in enumerate(rows, start):
-            if place > start and rows[place - start - 1][0] == value:
-                groups[-1].append(atom)
+            starts.add(cells.first[atom])
+            value = self._settled(look.entry.value, cells)
+            if value is None:
+                unknown.append(self._look_at(look.entry.value, cells)[0])
             else:
-                groups.append([atom])
-            out += [place if n == start else n for n in word]
-            out += value
-        taken = {atom for _, atom in rows}
-        others = tuple([atom for atom in cells.members[start] if atom not in taken])
-        return cells.split(start, (*map(tuple, groups), others))
+                rows.append((value, atom, look.entry))
+        if unknown:
+            least = min(unknown)
+            rows = [row for row in rows if row[0] < least]
+        if len(starts) != 1 or not rows:
+            return None
+        start = starts.pop()
+        word = tied[0].word
+        last = start + len(rows) - 1
+        if others and others[0].word <= [last if n == start else n for n in word]:
+            return None
+        rows.sort(key=itemgetter(0))
+        groups: list[tuple[int, ...]] = []
+        out: list[int] = []
+        place = start
+        for _, equal in groupby(rows, key=itemgetter(0)):
+            group: list[int] = []
+            for value, atom, _ in equal:
+                out += [place if n == start else n for n in word]
+                out += value
+                group.append(atom)
+                place += 1
+            groups.append(tuple(group))
+        taken = {atom for group in groups for atom in group}
+        rest = tuple([atom for atom in cells.members[start] if atom not in taken])
+        return _Row(cells.split(start, (*groups, rest)), out, {entry for _, _, entry in rows})
 
     def _lone(self, look: Look, cells: Cells) -> int | None:
         """The one loose atom that decides about the word of an entry, if there is one."""
@@ -314,7 +346,10 @@ class LeastImage:
         if after is None or len(after.members) != len(cells.members) + 1:
             return None
         (start,) = (s for s in cells.members if len(after.members[s]) < len(cells.members[s]))
-        return after.members[start][0] if len(after.members[start]) == 1 else None
+        # Others of the cell may be inside too, all alike; then the word changes its shape with the place.
+        inside = range(start + 1, start + len(cells.members[start]))
+        alone = len(after.members[start]) == 1 and not any(number in inside for number in look.word)
+        return after.members[start][0] if alone else None
 
     def _settled(self, word: Word, cells: Cells) -> list[int] | None:
         """The word, if it is the same for all bijections."""
@@ -423,10 +458,6 @@ class LeastImage:
         for _, group in sorted(self._best_cells.members.items()):
             levels += [Base(atom, group[i:]) for i, atom in enumerate(group)]
         return [level for level in levels if len(level.orbit) > 1]
-
-
-def _word_of(look: Look) -> list[int]:
-    return look.word
 
 
 def _push(word: Word, todo: Todo) -> Todo:
