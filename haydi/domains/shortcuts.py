@@ -8,7 +8,7 @@ upwards; the import happens when the door is used, so that importing domains sta
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, overload
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -92,6 +92,57 @@ class Shortcuts(Generic[T]):
         from haydi.pipeline import Pipeline
 
         return Pipeline.cnfs(cast("Domain[T]", self), with_orbit_size, part)
+
+    @overload
+    def cnf_count(self, by_size: Literal[False] = False) -> int: ...
+    @overload
+    def cnf_count(self, by_size: Literal[True]) -> list[int]: ...
+    def cnf_count(self, by_size: bool = False) -> int | list[int]:
+        """The exact number of isomorphism classes, without enumerating them (Burnside's lemma).
+
+        Args:
+            by_size: For ``Subsets``: a list with the number of classes of Sets with 0, 1, 2, ... items.
+
+        Raises:
+            ArgumentValueError: A part of the domain is filtered or not strict, or there are too many cycle
+                types of renamings; or ``by_size`` is asked of anything but Subsets.
+
+        Example:
+            >>> import haydi as hd
+            >>> graphs = hd.Subsets(hd.Subsets(hd.USet(10, "n"), 2))
+            >>> graphs.cnf_count()  # OEIS A000088
+            12005168
+            >>> graphs.cnf_count(by_size=True)[:6]
+            [1, 1, 2, 5, 11, 26]
+        """
+        from haydi.symmetry.counting import cnf_count
+
+        return cnf_count(cast("Domain[T]", self), by_size)
+
+    def generate_cnf(self, count: int | None = None, seed: int | str | None = None) -> Pipeline[T, list[T]]:
+        """A pipeline over canonical forms of random isomorphism classes, all classes equally likely.
+
+        Drawn with replacement, by the method of Dixon and Wilf (The random selection of unlabeled graphs,
+        1983); strict filters at the top of the domain are applied.
+
+        Args:
+            count: Number of draws; None for an endless stream (then end it with ``take`` or ``first``).
+            seed: With a seed the n-th draw is the same in each run, on each context.
+
+        Raises:
+            ArgumentValueError: The domain is not strict, a part inside of it is filtered, or there are too
+                many cycle types of renamings.
+
+        Example:
+            >>> import haydi as hd
+            >>> trios = hd.Subsets(hd.Subsets(hd.USet(3, "n"), 2)).generate_cnf(4000, seed=1)
+            >>> sorted(trios.frequencies(len).run())
+            [0, 1, 2, 3]
+        """
+        from haydi.pipeline import Pipeline
+        from haydi.symmetry.uniform import UniformClasses
+
+        return Pipeline.generate(UniformClasses(cast("Domain[T]", self)), count, seed)
 
     def to_cnf_values(self) -> CnfValues[T]:
         """The same classes, their canonical forms computed now and kept.

@@ -148,6 +148,7 @@ class Fixpoints:
         self.order = lcm(*(length for lengths in cycles.values() for length in lengths))
         self.fixed_by: dict[tuple[Species, int], int] = {}
         self.cycles_on: dict[Species, Cycles] = {}
+        self.cycles_listed: dict[tuple[Species, int], dict[int, list[list[Any]]]] = {}
         self._renamings: dict[int, dict[Atom, Atom]] = {}
 
     def renaming(self, k: int) -> dict[Atom, Atom]:
