@@ -11,10 +11,10 @@ element is a class of its own.
 sizes as keys or values) inner elements are taken in the order of ``compare``.
 
 **Branches.** So that representatives can be made on many workers, they are numbered by *branches*: paths in
-the trees of the runs, cut where there are some dozens of classes to a branch, as the number of elements
-divided by that of renamings tells beforehand. Branches depend on the domain alone; in them, and between
-them, elements have the order of the whole. A worker gets to its branch by replaying the path; one that goes
-on to the next branch just goes on.
+the trees of the runs. How many there should be is told by the number of elements divided by that of
+renamings, which is about the number of classes. Branches depend on the domain alone; in them,
+and between them, elements have the order of the whole. A worker gets to its branch by replaying the path; one
+that goes on to the next branch just goes on.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ from haydi.domains.transformed import FilteredDomain
 from haydi.errors import ArgumentTypeError, ArgumentValueError
 from haydi.symmetry.cnf_values import CnfValues
 from haydi.symmetry.effective import usets_of
-from haydi.symmetry.group import GroupRows
 from haydi.symmetry.layout import Layout, require_strict
 from haydi.symmetry.orderly import Engine, Path, Walk
 from haydi.symmetry.renaming import atoms_of, rename
-from haydi.symmetry.watch import Watch
+from haydi.symmetry.trie import Trie
+from haydi.symmetry.watch import watch
 
 __all__ = ["Representatives", "check_part"]
 
 #: Groups up to this order are looked at renaming by renaming.
 ROWS_MAX = 50_000
 
-#: How many classes a branch should have, and the largest number of branches of a run that nobody asked to
-#: split.
+#: How many classes a branch should have at least, how many branches make it more, and how many are enough.
 _BRANCH_SIZE = 32
+_BRANCHES_FEW = 1 << 8
 _BRANCHES_MAX = 1 << 12
 
 #: Branches for each of the parts that somebody asked for.
@@ -57,8 +57,8 @@ _BRANCHES_PER_PART = 32
 #: How many elements a strict filter is tested on, and by how many swaps of atoms.
 _PROMISES_CHECKED = 16
 
-#: A level of the tree with more nodes is not looked at.
-_LEVEL_SIZE_MAX = 1 << 14
+#: A level of the tree with more nodes is only looked at when more branches are wanted.
+_LEVEL_SIZE_MAX = 1 << 12
 
 
 class _Run(ABC):
@@ -114,8 +114,8 @@ class _LayoutRun(_Run):
         return Layout(self._domain)
 
     @cached_property
-    def _rows(self) -> GroupRows:
-        return GroupRows(self.layout)
+    def _trie(self) -> Trie:
+        return Trie(self.layout)
 
     @cached_property
     def _promises(self) -> list[_Promise]:
@@ -124,7 +124,7 @@ class _LayoutRun(_Run):
     def _walk(self) -> Walk:
         engine: Engine
         if self.layout.group_order <= ROWS_MAX:
-            engine = Watch(self.layout, self._rows)
+            engine = watch(self.layout, self._trie)
         else:
             from haydi.symmetry.tester import Tester
 
@@ -132,20 +132,24 @@ class _LayoutRun(_Run):
         return Walk(self.layout, engine)
 
     def prefixes(self, parts: int) -> list[Path]:
-        wanted = self.layout.root.total // (self.layout.group_order * _BRANCH_SIZE)
-        wanted = max(min(wanted, _BRANCHES_MAX), _BRANCHES_PER_PART * parts if parts > 1 else 1)
+        classes = self.layout.root.total // self.layout.group_order
+        wanted = min(max(classes // _BRANCH_SIZE, min(classes // 2, _BRANCHES_FEW)), _BRANCHES_MAX)
+        if parts > 1:
+            wanted = max(wanted, _BRANCHES_PER_PART * parts)
+        many = max(8 * wanted, _LEVEL_SIZE_MAX)
         found: list[Path] = [()]
-        depth, stride = 0, 1
-        while len(found) < wanted:
-            deeper = list(islice(self._walk().prefixes(depth + stride), _LEVEL_SIZE_MAX + 1))
-            if deeper == found or (len(deeper) > _LEVEL_SIZE_MAX and stride == 1):
+        # Levels up to low are too small, high is too large: first find a high one by doubling, then go
+        # between.
+        low, high, depth = 0, 0, 2
+        while len(found) < wanted and high != low + 1:
+            level = list(islice(self._walk().prefixes(depth), many + 1))
+            if level == found:
                 break
-            if len(deeper) > _LEVEL_SIZE_MAX:
-                stride = 1
-                continue
-            # Where the tree does not branch, make haste.
-            depth, stride = depth + stride, 2 * stride if len(deeper) == len(found) else 1
-            found = deeper
+            if len(level) > many:
+                high = depth
+            else:
+                low, found = depth, level
+            depth = (low + high) // 2 if high else 2 * depth
         return found
 
     def cut_at(self, places: list[Path]) -> None:
@@ -275,9 +279,9 @@ class _Promise:
                 image = rename(element, swap)
                 if bool(self.accept(image)) != bool(answer):
                     raise ArgumentValueError(
-                        f"filter({show_function(self.accept)}, strict=True) is not strict: it says "
-                        f"{bool(answer)} to {shorten(element)} and {not answer} to {shorten(image)}, and they "
-                        f"differ in the names of atoms; filter the representatives instead: cnfs().filter(fn)"
+                        f"filter({show_function(self.accept)}, strict=True) is not strict: it "
+                        f"says {bool(answer)} to {shorten(element)} and {not answer} to {shorten(image)}, "
+                        f"which differ in names of atoms; filter the representatives instead: cnfs().filter(fn)"
                     )
         return answer
 
@@ -365,7 +369,7 @@ class Representatives:
 def _runs(domain: Domain[Any], accepts: tuple[Callable[[Any], object], ...]) -> Iterator[_Run]:
     if isinstance(domain, FilteredDomain):
         yield from _runs(domain.domain, (domain.function, *accepts))
-    elif not usets_of(domain):
+    elif domain._distinct and not usets_of(domain):
         yield _ListRun(domain, accepts, True)
     elif isinstance(domain, CnfValues):
         from haydi.domains.elementary import Values

@@ -24,7 +24,7 @@ path between the two.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Set
+from collections.abc import Iterable, Iterator, Set
 from typing import Any, Protocol
 
 from haydi.symmetry.layout import Layout
@@ -71,134 +71,57 @@ class Engine(Protocol):
         """Leave out the item at ``i``, which ``spine`` has done before."""
 
 
-class _Frame:
-    """A node of the tree whose children are being visited.
-
-    Attributes:
-        i: The first position that is not known.
-        choice: The child that is being visited.
-        own: Whether the event of that child would include the end of the Set.
-        replays: Whether this node lies on the path to the start.
-    """
-
-    __slots__ = ("_applied", "choice", "engine", "i", "own", "replays")
-
-    def __init__(self, engine: Engine, i: int, replays: bool) -> None:
-        self.engine = engine
-        self.i = i
-        self.replays = replays
-        self.own = True
-        self.choice = -2
-        self._applied = False
-
-    def next(self) -> int:
-        """Go to the next child: the first position not known there, or -1 when there is no other one."""
-        raise NotImplementedError
+#: A child of a node: the choice that leads to it, the first position not known there, and ``own`` of its
+#: event.
+Child = tuple[int, int, bool]
 
 
-class _EntryFrame(_Frame):
-    """A choice among the entries of one position."""
-
-    __slots__ = ("_entries",)
-
-    def __init__(self, engine: Engine, i: int, replays: bool, entries: Iterator[int]) -> None:
-        super().__init__(engine, i, replays)
-        self._entries = entries
-
-    def next(self) -> int:
-        engine, i = self.engine, self.i
-        if self._applied:
+def _entries(engine: Engine, i: int, choices: Iterable[int]) -> Iterator[Child]:
+    """The children of a node where an entry is chosen; the engine is at the child while that is visited."""
+    f = engine.f
+    for choice in choices:
+        f[i] = choice
+        if engine.advance(i):
+            yield choice, i + 1, True
             engine.retreat(i)
-            self._applied = False
-        for entry in self._entries:
-            engine.f[i] = entry
-            if engine.advance(i):
-                self._applied = True
-                self.choice = entry
-                return i + 1
-        return -1
 
 
-class _SetFrame(_Frame):
-    """A choice of the next item of a free Set: its position, or -1 for none.
+def _items(engine: Engine, i: int, node: SetNode, first: int, whole: bool) -> Iterator[Child]:
+    """The children of a node where the next item of a free Set is chosen, or the end of the Set.
 
-    The end of the Set is tried first. When its walk is over, the comparisons it has caused are kept, and the
-    items are left out again one by one while later items are tried.
+    The end is tried first. When its walk is over, the comparisons it has caused are kept, and items are left
+    out again one by one while later items are tried.
 
     Args:
+        engine: The engine.
+        i: The position of the first item to choose from.
         node: The Set.
-        inside: Number of items it has.
-        first: The first choice to be made.
+        first: The first choice to make.
         whole: Whether several children may be told of in one event.
     """
-
-    __slots__ = ("_at", "_ends", "_first", "_kept", "_last", "_node", "_phase", "_whole")
-
-    def __init__(
-        self,
-        engine: Engine,
-        i: int,
-        replays: bool,
-        node: SetNode,
-        inside: int,
-        first: int,
-        whole: bool,
-    ) -> None:
-        super().__init__(engine, i, replays)
-        self._node = node
-        self._first = first
-        self._ends = first == -1 and inside >= node.size_min
-        # An item at j leaves stop - j - 1 that may follow, and the Set must come to its smallest size.
-        enough = node.stop - max(0, node.size_min - inside)
-        self._last = enough if inside < node.size_max else -1
-        self._whole = whole
-        self._phase = 0
-        self._kept: Any = None
-        self._at = i
-
-    def next(self) -> int:
-        if self._phase == 0:
-            self._phase = 1
-            if not self.engine.spine(self.i, self._node.stop):
-                self._phase = 3
-                return -1
-            if self._ends:
-                self.choice = -1
-                return self._node.stop
-        if self._phase == 1:
-            self._kept = self.engine.unwind(self.i, self._node.stop)
-            self._phase = 2
-        return self._next_item() if self._phase == 2 else -1
-
-    def _next_item(self) -> int:
-        engine, at, stop = self.engine, self._at, self._node.stop
-        if self._applied:
-            engine.retreat(at)
-            self._applied = False
-            engine.exclude(self._kept, at, stop)
-            at += 1
-        while at < stop and at <= self._last:
-            if at >= self._first:
-                self.choice = at
-                if not engine.waiting[at] and self._whole and at > self.i:
-                    self.own = False
-                    self._last = -1
-                    self._at = at
-                    return at
-                engine.f[at] = 0
-                if engine.advance(at):
-                    self._applied = True
-                    self._at = at
-                    return at + 1
-            engine.exclude(self._kept, at, stop)
-            at += 1
-        self._finish(at)
-        return -1
-
-    def _finish(self, at: int) -> None:
-        for j in range(at - 1, self.i - 1, -1):
-            self.engine.retreat(j)
-        self._phase = 3
+    stop, f, waiting = node.stop, engine.f, engine.waiting
+    if not engine.spine(i, stop):
+        return
+    inside = f[node.start : i].count(0)
+    if first == -1 and inside >= node.size_min:
+        yield -1, stop, True
+    kept = engine.unwind(i, stop)
+    # Past an item at j there are stop - j - 1 others, and the Set must come to its smallest size.
+    last = stop - max(1, node.size_min - inside) if inside < node.size_max else -1
+    at = i
+    while at <= last:
+        if at >= first:
+            if whole and at > i and not waiting[at]:
+                yield at, at, False
+                break
+            f[at] = 0
+            if engine.advance(at):
+                yield at, at + 1, True
+                engine.retreat(at)
+        engine.exclude(kept, at, stop)
+        at += 1
+    for j in range(at - 1, i - 1, -1):
+        engine.retreat(j)
 
 
 class Walk:
@@ -208,14 +131,11 @@ class Walk:
         layout: The layout.
         engine: What tells canonical prefixes; it is left as it was found, unless a walk is given up half-way.
 
-    Attributes:
-        path: The path of the last event.
-
     >>> from haydi.domains import Subsets, USet
-    >>> from haydi.symmetry.watch import Watch
+    >>> from haydi.symmetry.watch import watch
     >>> n = USet(3, "n")
     >>> layout = Layout(Subsets(n * n, 0, 2))
-    >>> walk = Walk(layout, Watch(layout))
+    >>> walk = Walk(layout, watch(layout))
     >>> sum(layout.root.count(walk.engine.f, i, own) for i, own in walk.events())
     11
     >>> list(walk.prefixes(1)), len(list(walk.prefixes(2)))
@@ -225,7 +145,7 @@ class Walk:
     def __init__(self, layout: Layout, engine: Engine) -> None:
         self.layout = layout
         self.engine = engine
-        self.path: Path = ()
+        self._choices: list[int] = []
         self._set_of: list[SetNode | None] = [None] * (layout.m + 1)
         self._sized_of: list[SetNode | None] = [None] * (layout.m + 1)
         self._order_of: list[OrderNode | None] = [None] * (layout.m + 1)
@@ -234,6 +154,11 @@ class Walk:
             of[node.start : node.stop] = [node] * (node.stop - node.start)
         for order in layout.orders:
             self._order_of[order.start : order.stop] = [order] * (order.stop - order.start)
+
+    @property
+    def path(self) -> Path:
+        """The path of the last event."""
+        return tuple(self._choices)
 
     def events(self, start: Path = (), cut: Set[Path] = frozenset()) -> Iterator[tuple[int, bool]]:
         """All canonical vectors from one path on.
@@ -263,41 +188,43 @@ class Walk:
         waiting = self.engine.waiting
         if self.layout.root.total == 0:
             return
-        self.path = ()
+        choices = self._choices = []
         if not waiting[0] and not start and () not in cut and not (depth and self._worth_cutting(0)):
             yield 0, True
             return
-        if depth == 0:
-            yield 0, True
-            return
-        frames = [self._frame(0, start[:1], () not in cut and depth is None)]
-        while frames:
-            frame = frames[-1]
-            i = frame.next()
-            if i < 0:
-                frames.pop()
+        deepest = max(map(len, cut), default=-1)
+        levels = [self._children(0, start[:1], () not in cut and depth is None)]
+        choices.append(-2)
+        # How many of the choices are those that lead to the start.
+        replayed = 0
+        while levels:
+            child = next(levels[-1], None)
+            if child is None:
+                levels.pop()
+                choices.pop()
                 continue
-            level = len(frames)
-            path = tuple([above.choice for above in frames])
-            replays = frame.replays and level < len(start) and frame.choice == start[level - 1]
-            whole = depth is None and path not in cut
+            choices[-1], i, own = child
+            level = len(levels)
+            replays = level < len(start) and replayed == level - 1 and choices[-1] == start[level - 1]
+            replayed = level if replays else min(replayed, level - 1)
+            whole = depth is None and (level > deepest or self.path not in cut)
             if waiting[i] or replays:
                 told = level == depth
             else:
-                told = not frame.own or whole or i == self.layout.m or level == depth
+                told = not own or whole or i == self.layout.m or level == depth
                 told = told or (depth is not None and not self._worth_cutting(i))
             if told:
-                self.path = path
-                yield i, frame.own
+                yield i, own
             else:
-                frames.append(self._frame(i, start[level : level + 1] if replays else (), whole))
+                levels.append(self._children(i, start[level : level + 1] if replays else (), whole))
+                choices.append(-2)
 
     def _worth_cutting(self, i: int) -> bool:
         """Whether a node below which everything is canonical should have its children told one by one."""
         layout = self.layout
         return i < layout.m and layout.alphabets[layout.kind[i]].size <= _CUT_SIZE_MAX
 
-    def _frame(self, i: int, first: Path, whole: bool) -> _Frame:
+    def _children(self, i: int, first: Path, whole: bool) -> Iterator[Child]:
         """The children of a node.
 
         Args:
@@ -305,17 +232,15 @@ class Walk:
             first: The first child to visit, if not the very first.
             whole: Whether several of them may be told of in one event.
         """
-        engine = self.engine
-        replays = bool(first)
         node = self._set_of[i]
         if node is not None:
-            inside = engine.f[node.start : i].count(0)
-            return _SetFrame(engine, i, replays, node, inside, first[0] if first else -1, whole)
-        entries = self._entries(i)
-        chosen = [entry for entry in entries if entry >= first[0]] if first else entries
-        return _EntryFrame(engine, i, replays, iter(chosen))
+            return _items(self.engine, i, node, first[0] if first else -1, whole)
+        choices: Iterable[int] = self._choices_at(i)
+        if first:
+            choices = [choice for choice in choices if choice >= first[0]]
+        return _entries(self.engine, i, choices)
 
-    def _entries(self, i: int) -> range | list[int]:
+    def _choices_at(self, i: int) -> range | list[int]:
         """The entries that position ``i`` may have, after those before it."""
         layout, f = self.layout, self.engine.f
         entries = range(layout.alphabets[layout.kind[i]].size)
