@@ -197,7 +197,7 @@ def species_of(domain: Domain[Any], sizes: dict[USet, int]) -> Species:
     Raises:
         ArgumentValueError: A Join inside has equal elements where they must differ, or cannot be compared.
     """
-    return _Compiler(sizes).species(domain, repeats=True)
+    return _Compiler(sizes).species(domain)
 
 
 class _Compiler:
@@ -205,16 +205,32 @@ class _Compiler:
 
     def __init__(self, sizes: dict[USet, int]) -> None:
         self.sizes = sizes
-        self._made: dict[tuple[int, bool], tuple[Species, Domain[Any]]] = {}
+        # The domains are kept so that their ids stay their own.
+        self._made: dict[int, tuple[Species, Domain[Any]]] = {}
+        self._repeating: set[int] = set()
 
-    def species(self, domain: Domain[Any], repeats: bool) -> Species:
-        """The species of a domain; where not ``repeats``, equal elements are an error."""
-        key = (id(domain), repeats)
+    def species(self, domain: Domain[Any]) -> Species:
+        """The species of a domain; equal elements count as one."""
+        key = id(domain)
         if key not in self._made:
-            self._made[key] = (self._make(domain, repeats), domain)
+            self._made[key] = (self._make(domain), domain)
+            if any(id(part) in self._repeating for part in domain._parts):
+                self._repeating.add(key)
         return self._made[key][0]
 
-    def _make(self, domain: Domain[Any], repeats: bool) -> Species:
+    def _items(self, domain: Domain[Any]) -> Species:
+        """The species of a domain whose elements must differ, or an error."""
+        species = self.species(domain)
+        if id(domain) in self._repeating:
+            shrunk = self._shrunk(domain)
+            if shrunk._known_size() > POOL_SIZE_MAX or len(set(map(sort_key, shrunk))) < shrunk._known_size():
+                raise ArgumentValueError(
+                    f"{brief(domain)} has equal elements; what is built of it needs distinct ones to be "
+                    f"counted"
+                )
+        return species
+
+    def _make(self, domain: Domain[Any]) -> Species:
         kind = type(domain)
         if isinstance(domain, USet):
             return Atoms(domain)
@@ -222,34 +238,32 @@ class _Compiler:
             return Listed(domain, False, domain._known_size())
         if isinstance(domain, Product):
             make = partial(tuple.__new__, domain._class) if isinstance(domain, NamedProduct) else tuple
-            return Tuples([self.species(part, repeats) for part in domain.domains], make)
-        if kind is Sequences:
-            return Words(self.species(domain._parts[0], repeats), domain.lengths)  # type: ignore[attr-defined]
+            return Tuples([self.species(part) for part in domain.domains], make)
+        if isinstance(domain, Sequences):
+            return Words(self.species(domain.domain), domain.lengths)
         if isinstance(domain, Join):
-            return self._join(domain, repeats)
+            return self._join(domain)
         if isinstance(domain, Mappings):
             keys = domain.key_domain
-            return Maps(self.species(keys, False), self.species(domain.value_domain, repeats), keys)
+            return Maps(self._items(keys), self.species(domain.value_domain), keys)
         if isinstance(domain, Subsets):
-            return Sets(self.species(domain.domain, False), domain.sizes, self._shrunk(domain.domain))
+            return Sets(self._items(domain.domain), domain.sizes, self._shrunk(domain.domain))
         if isinstance(domain, Permutations):
-            return Orders(self.species(domain.domain, False), domain.domain)
-        return self._listed(domain, repeats)
+            return Orders(self._items(domain.domain), domain.domain)
+        return self._listed(domain)
 
     def _shrunk(self, domain: Domain[Any]) -> Domain[Any]:
         return shrink(domain, {uset: size for uset, size in self.sizes.items() if size < uset.size})
 
-    def _listed(self, domain: Domain[Any], repeats: bool) -> Species:
+    def _listed(self, domain: Domain[Any]) -> Species:
         """The elements in a list, unless they are known to differ and no renaming moves them."""
         usets = usets_of(domain)
         if not usets and domain._distinct:
             return Listed(domain, False, domain._known_size())
         elements = list(self._shrunk(domain))
         unique = {sort_key(element): element for element in elements}
-        if len(unique) < len(elements) and not repeats:
-            raise ArgumentValueError(
-                f"{brief(domain)} has equal elements; what is built of it needs distinct ones to be counted"
-            )
+        if len(unique) < len(elements):
+            self._repeating.add(id(domain))
         strangers = {atom.parent for one in unique.values() for atom in atoms_of(one)} - set(self.sizes)
         if strangers:
             raise ArgumentValueError(
@@ -258,9 +272,9 @@ class _Compiler:
             )
         return Listed(list(unique.values()), bool(usets), len(unique))
 
-    def _join(self, domain: Join[Any], repeats: bool) -> Species:
+    def _join(self, domain: Join[Any]) -> Species:
         """A join inside of something: there its elements are a set, and equal ones are one."""
-        parts = [self.species(part, repeats) for part in domain.domains]
+        parts = [self.species(part) for part in domain.domains]
         tags = [_tags(part) for part in domain.domains]
         known = [one for one in tags if one is not None]
         if len(known) == len(tags) and sum(map(len, known)) == len(set().union(*known)):
@@ -273,7 +287,7 @@ class _Compiler:
             )
         if len({sort_key(element) for element in shrunk}) == shrunk._known_size():
             return Either(parts)
-        return self._listed(domain, repeats)
+        return self._listed(domain)
 
 
 def _tags(domain: Domain[Any]) -> set[Any] | None:
