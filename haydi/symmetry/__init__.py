@@ -10,8 +10,11 @@ The rooms, from the bottom to the top:
 * ``effective``: how many atoms of a USet one element can hold at all;
 * ``alphabet``, ``structure``, ``layout``: a strict domain as a set of vectors, renamings as moves of
   positions;
-* ``group``, ``watch``: all renamings as rows, and kernel W, which looks at each of them only while it
-  matters;
+* ``group``, ``trie``, ``watch``: all renamings as rows, and kernel W, which looks at each of them only while
+  it matters;
+* ``tester``: test C, for groups that are too large to be listed;
 * ``orderly``: the walk over the tree of canonical prefixes, to be cut at any place;
-* ``generate``: from a domain to its representatives.
+* ``generate``, ``cnf_values``: from a domain to its representatives, and back;
+* ``words``, ``partition``, ``twins``, ``search``, ``canon``: canonical forms of single objects;
+* ``species``, ``counting``, ``uniform``: numbers of classes, and random classes, without a list of them.
 """
