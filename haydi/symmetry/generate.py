@@ -281,7 +281,7 @@ class _Promise:
                     raise ArgumentValueError(
                         f"filter({show_function(self.accept)}, strict=True) is not strict: it "
                         f"says {bool(answer)} to {shorten(element)} and {not answer} to {shorten(image)}, "
-                        f"which differ in names of atoms; filter the representatives instead: cnfs().filter(fn)"
+                        f"which differ in names of atoms; filter representatives instead: cnfs().filter(fn)"
                     )
         return answer
 

@@ -84,7 +84,7 @@ class Node(ABC):
             own: Whether the free Set that ``i`` lies inside of may end there; otherwise it has more items.
         """
         if i >= self.stop:
-            return iter((self.build(f),))
+            return iter((self.build(f),) if self.total else ())
         if i <= self.start:
             return iter(self._pool) if self.total <= POOL_SIZE_MAX else self._some(f, self.start, True)
         return self._some(f, i, own)
@@ -92,7 +92,7 @@ class Node(ABC):
     def count(self, f: Sequence[int], i: int, own: bool = True) -> int:
         """Number of :meth:`completions`; none is built."""
         if i >= self.stop:
-            return 1
+            return min(1, self.total)
         return self.total if i <= self.start else self._number(f, i, own)
 
     @property

@@ -123,7 +123,7 @@ def distinct(domain: Domain[Any]) -> bool:
 
 
 def in_order(domain: Domain[Any]) -> bool:
-    """Whether all inner domains iterate in the order of compare; representatives come as in iterate() then."""
+    """Whether inner domains iterate in the order of compare; representatives come as in iterate() then."""
     return all(map(in_order, domain._parts)) and all(
         one < other for part in domain._parts for one, other in pairwise(map(sort_key, part))
     )

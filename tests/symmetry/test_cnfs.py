@@ -251,7 +251,7 @@ def test_groups_too_large_to_be_listed():
 
 
 def test_strictness():
-    strict = [
+    strict: list[Domain[Any]] = [
         hd.Permutations(n3),
         n3 + hd.Range(2),
         hd.Mappings(n3, hd.Boolean()),
@@ -260,7 +260,11 @@ def test_strictness():
     ]
     strict += [hd.UnorderedProduct([hd.Range(3)] * 2), hd.CnfValues([n3[0]])]
     assert all(domain.strict for domain in strict)
-    loose = [hd.Values([1]), hd.Mappings(hd.Values([1]), n3), hd.Mappings(n3, hd.Values([1]))]
+    loose: list[Domain[Any]] = [
+        hd.Values([1]),
+        hd.Mappings(hd.Values([1]), n3),
+        hd.Mappings(n3, hd.Values([1])),
+    ]
     loose += [hd.UnorderedProduct([n3] * 2), n3.map(str), n3.filter(bool), n3[:2]]
     loose += [hd.Subsets(n3, set_class=frozenset), hd.Mappings(n3, n3, map_class=dict)]
     assert not any(domain.strict for domain in loose)
