@@ -42,6 +42,15 @@ if TYPE_CHECKING:
     from haydi.errors import HaydiError, RemoteError, UsageError
     from haydi.pipeline import Pipeline
     from haydi.report import Report
+    from haydi.symmetry.canon import (
+        automorphism_count,
+        canonize,
+        expand,
+        is_canonical,
+        is_isomorphic,
+        orbit_size,
+    )
+    from haydi.symmetry.cnf_values import CnfValues
 
 _HOME = {
     "haydi.actions": "Action",
@@ -57,6 +66,8 @@ _HOME = {
     "haydi.errors": "HaydiError RemoteError UsageError",
     "haydi.pipeline": "Pipeline",
     "haydi.report": "Report",
+    "haydi.symmetry.canon": "automorphism_count canonize expand is_canonical is_isomorphic orbit_size",
+    "haydi.symmetry.cnf_values": "CnfValues",
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names.split()}
 
@@ -64,6 +75,7 @@ __all__ = [
     "Action",
     "Atom",
     "Boolean",
+    "CnfValues",
     "Context",
     "DistributedContext",
     "Domain",
@@ -89,7 +101,13 @@ __all__ = [
     "UsageError",
     "Values",
     "__version__",
+    "automorphism_count",
+    "canonize",
     "compare",
+    "expand",
+    "is_canonical",
+    "is_isomorphic",
+    "orbit_size",
     "session",
     "sort",
     "sort_key",

@@ -1,9 +1,10 @@
 """Pipelines: the immutable description of a computation.
 
-A pipeline is four things: a domain, a *method* that brings elements out of it (all of them, or random ones),
-*transformations* of the stream, and the *action* that makes a result of it. Each method of :class:`Pipeline`
-returns a new pipeline, so that any of them can be kept and used again. Nothing is computed before
-:meth:`Pipeline.run`; what is computed then is decided by :mod:`haydi.plan`, and where, by a context.
+A pipeline is four things: a domain, a *method* that brings elements out of it (all of them, one of each
+isomorphism class, or random ones), *transformations* of the stream, and the *action* that makes a result of
+it. Each method of :class:`Pipeline` returns a new pipeline, so that any of them can be kept and used again.
+Nothing is computed before :meth:`Pipeline.run`; what is computed then is decided by :mod:`haydi.plan`, and
+where, by a context.
 
 A ``map`` or ``filter`` at the end of a domain is moved into the pipeline: there the elements stream past it,
 while inside a domain it must keep indices. The one exception is a filter under ``generate``: it stays in the
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from haydi.context import Context
     from haydi.domains.domain import Domain
 
-__all__ = ["Filter", "Generate", "Iterate", "Map", "Method", "Pipeline", "Take", "Transformation"]
+__all__ = ["Cnfs", "Filter", "Generate", "Iterate", "Map", "Method", "Pipeline", "Take", "Transformation"]
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -95,7 +96,23 @@ class Generate:
         return f"generate({'' if self.count is None else self.count})"
 
 
-Method = Iterate | Generate
+@dataclass(frozen=True)
+class Cnfs:
+    """One representative of each isomorphism class of the domain; a step is a branch of the search for them.
+
+    Attributes:
+        with_orbit_size: Whether to give pairs of representative and number of elements of its class.
+        part: ``(r, m)`` for the r-th of m disjoint parts.
+    """
+
+    with_orbit_size: bool = False
+    part: tuple[int, int] | None = None
+
+    def __repr__(self) -> str:
+        return f"cnfs({'' if self.part is None else f'part={self.part}'})"
+
+
+Method = Iterate | Generate | Cnfs
 
 
 class Pipeline(Generic[T, R]):
@@ -142,6 +159,17 @@ class Pipeline(Generic[T, R]):
             raise ArgumentTypeError(f"seed={seed!r}: an int or a str is needed, or None for a fresh one")
         base, moved = _peel(domain, (MappedDomain,))
         return Pipeline(base, Generate(count, seed), moved)
+
+    @staticmethod
+    def cnfs(
+        domain: Domain[T], with_orbit_size: bool = False, part: tuple[int, int] | None = None
+    ) -> Pipeline[Any, list[Any]]:
+        """One representative of each class of ``domain`` (see :meth:`haydi.Domain.cnfs`)."""
+        from haydi.symmetry.generate import check_part
+        from haydi.symmetry.layout import require_strict
+
+        require_strict(domain, "cnfs")
+        return Pipeline(domain, Cnfs(bool(with_orbit_size), check_part(part)))
 
     @property
     def chosen_action(self) -> Action[Any, Any, Any]:

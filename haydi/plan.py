@@ -22,13 +22,17 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from haydi.actions import Action, FoldAgain
 from haydi.errors import ArgumentValueError, StepFailure
-from haydi.pipeline import Filter, Generate, Map, Pipeline, Take, require_end
-from haydi.sources import ENDLESS, GenerateSource, IterateSource, Source, StreamSource
+from haydi.pipeline import Cnfs, Filter, Generate, Map, Pipeline, Take, require_end
+from haydi.sources import ENDLESS, CnfsSource, GenerateSource, IterateSource, Source, StreamSource
 from haydi.taken import Taken
+
+if TYPE_CHECKING:
+    from haydi.domains.domain import Domain
+    from haydi.symmetry.generate import Representatives
 
 __all__ = ["Plan", "compile_plan", "stream"]
 
@@ -86,8 +90,10 @@ class Plan:
             Exception: what a user function raised; it carries its :class:`~haydi.errors.StepFailure` as the
                 attribute ``haydi_failure``.
         """
-        if not self.action.needs_elements and not self.transformations and self.source.one_each:
-            return self.action.fold_number(self.action.init(), stop - start)
+        if not self.action.needs_elements and not self.transformations:
+            number = self.source.count(start, stop)
+            if number is not None:
+                return self.action.fold_number(self.action.init(), number)
         if stop - start <= TRACKED_STEPS_MAX:
             return self._execute_tracked(start, stop)
         try:
@@ -189,21 +195,8 @@ def compile_plan(pipeline: Pipeline[Any, Any]) -> Plan:
     Raises:
         ArgumentValueError: when the action waits for the end of an endless stream.
     """
-    method = pipeline.method
-    seed: int | str | None = None
-    if isinstance(method, Generate):
-        endless = method.count is None
-        steps = ENDLESS if method.count is None else method.count
-        if steps and pipeline.domain.size == 0:
-            raise ArgumentValueError(
-                f"{pipeline.domain!r} is empty: there is nothing to draw with generate()"
-            )
-        seed = method.seed if method.seed is not None else int.from_bytes(os.urandom(8))
-    else:
-        endless = False
-        steps = ENDLESS if pipeline.domain.size is None else pipeline.domain.size
-    unsized = not isinstance(method, Generate) and pipeline.domain.size is None
-    one_each = isinstance(method, Generate) or not (unsized or pipeline.domain.filtered)
+    source, endless, seed = _source(pipeline)
+    steps, one_each = source.steps, source.one_each
     before: list[Map | Filter] = []
     action = pipeline.chosen_action
     for i, t in enumerate(pipeline.transformations):
@@ -218,15 +211,29 @@ def compile_plan(pipeline: Pipeline[Any, Any]) -> Plan:
             action, endless = Taken(t.limit, pipeline.transformations[i + 1 :], action), False
             break
     require_end(pipeline, endless and action.needs_end)
-    source: Source
-    if isinstance(method, Generate):
-        assert seed is not None
-        source = GenerateSource(pipeline.domain, steps, seed)
-    elif unsized and steps:
-        source = StreamSource(pipeline.domain)
-    else:
-        source = IterateSource(pipeline.domain, steps)
     return Plan(source, tuple(before), action, steps, seed)
+
+
+def _source(pipeline: Pipeline[Any, Any]) -> tuple[Source, bool, int | str | None]:
+    """Where the elements come from, whether they never end, and the seed of random ones."""
+    domain, method = pipeline.domain, pipeline.method
+    if isinstance(method, Generate):
+        steps = ENDLESS if method.count is None else method.count
+        if steps and domain.size == 0:
+            raise ArgumentValueError(f"{domain!r} is empty: there is nothing to draw with generate()")
+        seed = method.seed if method.seed is not None else int.from_bytes(os.urandom(8))
+        return GenerateSource(domain, steps, seed), method.count is None, seed
+    if isinstance(method, Cnfs):
+        return CnfsSource(_representatives(domain, method)), False, None
+    if domain.size is None:
+        return StreamSource(domain), False, None
+    return IterateSource(domain, domain.size), False, None
+
+
+def _representatives(domain: Domain[Any], method: Cnfs) -> Representatives:
+    from haydi.symmetry.generate import Representatives
+
+    return Representatives(domain, method.with_orbit_size, method.part)
 
 
 def stream(pipeline: Pipeline[Any, Any]) -> Iterator[Any]:
@@ -237,6 +244,8 @@ def stream(pipeline: Pipeline[Any, Any]) -> Iterator[Any]:
         seed = method.seed if method.seed is not None else int.from_bytes(os.urandom(8))
         steps = ENDLESS if method.count is None else method.count
         elements = GenerateSource(pipeline.domain, steps, seed).elements(0, steps)
+    elif isinstance(method, Cnfs):
+        elements = iter(_representatives(pipeline.domain, method))
     else:
         elements = iter(pipeline.domain)
     for t in pipeline.transformations:

@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from random import Random
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from haydi.domains.domain import Domain
 from haydi.domains.guard import guarded
 
-__all__ = ["ENDLESS", "GenerateSource", "IterateSource", "Source", "StreamSource"]
+if TYPE_CHECKING:
+    from haydi.symmetry.generate import Representatives
+
+__all__ = ["ENDLESS", "CnfsSource", "GenerateSource", "IterateSource", "Source", "StreamSource"]
 
 #: Number of steps of an endless stream: more than any computer will reach.
 ENDLESS: Final = 1 << 128
@@ -31,6 +34,9 @@ class Source(Protocol):
     def elements(self, start: int, stop: int) -> Iterator[Any]:
         """The elements of steps ``[start, stop)``, in order."""
 
+    def count(self, start: int, stop: int) -> int | None:
+        """Number of elements of steps ``[start, stop)``, or None where these have to be made to tell."""
+
 
 @dataclass(frozen=True)
 class IterateSource:
@@ -45,6 +51,9 @@ class IterateSource:
 
     def elements(self, start: int, stop: int) -> Iterator[Any]:
         return self.domain.elements(start, stop)
+
+    def count(self, start: int, stop: int) -> int | None:
+        return stop - start if self.one_each else None
 
 
 @dataclass(frozen=True)
@@ -76,6 +85,30 @@ class GenerateSource:
 
         return map(guarded(element), _steps(start, stop))
 
+    def count(self, start: int, stop: int) -> int | None:
+        return stop - start
+
+
+@dataclass(frozen=True)
+class CnfsSource:
+    """One representative of each class of a strict domain; a step is a branch of the search for them."""
+
+    representatives: Representatives
+
+    @property
+    def steps(self) -> int:
+        return self.representatives.steps
+
+    @property
+    def one_each(self) -> bool:
+        return False
+
+    def elements(self, start: int, stop: int) -> Iterator[Any]:
+        return self.representatives.elements(start, stop)
+
+    def count(self, start: int, stop: int) -> int | None:
+        return self.representatives.count(start, stop)
+
 
 class StreamSource:
     """Elements of a domain that cannot tell its size, one after another; a step is a position.
@@ -104,6 +137,9 @@ class StreamSource:
             if len(self._kept) < stop - start:
                 self.end = start + len(self._kept)
         return iter(self._kept[start - self._kept_start : stop - self._kept_start])
+
+    def count(self, start: int, stop: int) -> int | None:
+        return None
 
 
 def _steps(start: int, stop: int) -> Iterator[int]:

@@ -25,8 +25,9 @@ from haydi.domains.describe import shorten, show_int
 from haydi.domains.domain import Domain
 from haydi.domains.stepping import range_size
 from haydi.errors import ArgumentTypeError, DomainCheckError, SkippedStepError
+from haydi.order import sort_key
 
-__all__ = ["check_domain"]
+__all__ = ["check_cnfs", "check_domain"]
 
 _WINDOW_MAX = 40
 _WINDOWS = 12
@@ -77,6 +78,61 @@ def check_domain(
         raise
     except Exception as error:
         raise checker.fail(f"{type(error).__name__}: {error}") from error
+
+
+def check_cnfs(domain: Domain[Any], *, max_size: int = 5000, seed: int = 0) -> None:
+    """Check the representatives of a strict domain by three ways that know nothing of each other.
+
+    The classes must have as many elements together as the domain; their number must be the one that
+    Burnside's lemma gives (:meth:`haydi.Domain.cnf_count`); and in a small domain the least elements of all
+    classes must be the same ones. Where a filter takes part, only the last can be told. Representatives must
+    also be canonical, and the same when they are computed in parts.
+
+    Args:
+        domain: A strict domain.
+        max_size: Domains of up to so many steps are gone through.
+        seed: How to cut the representatives into parts.
+
+    Raises:
+        DomainCheckError: Something does not agree.
+        ArgumentValueError: The domain is not strict.
+
+    >>> from haydi.domains import Subsets, USet
+    >>> nodes = USet(4, "n")
+    >>> check_cnfs(Subsets(Subsets(nodes, 2)))
+    """
+    from haydi.symmetry.canon import canonize
+    from haydi.symmetry.counting import cnf_count
+
+    def require(one: str, value: object, other: str, expected: object) -> None:
+        if value != expected:
+            raise DomainCheckError(
+                f"{domain!r}: {one} and {other} differ: {shorten(value)} and {shorten(expected)}"
+            )
+
+    found = domain.cnfs(with_orbit_size=True).run()
+    keys = [sort_key(element) for element, _ in found]
+    size = domain._known_size()
+    if not _has_filters(domain):
+        require(
+            "the sum over all classes of their sizes", sum(n for _, n in found), "the domain's size", size
+        )
+        require("the number of representatives", len(found), "cnf_count()", cnf_count(domain))
+    for element, _ in found:
+        require("a representative", element, "its canonical form", canonize(element))
+    parts = random.Random(seed).randint(2, 5)
+    shares = [domain.cnfs(part=(r, parts)).run() for r in range(parts)]
+    in_parts = sorted(sort_key(element) for share in shares for element in share)
+    require("cnfs()", sorted(keys), f"cnfs() in {parts} parts", in_parts)
+    if size <= max_size:
+        least = {sort_key(canonize(element)) for element in domain}
+        require(
+            "the representatives", sorted(set(keys)), "the canonical forms of all elements", sorted(least)
+        )
+
+
+def _has_filters(domain: Domain[Any]) -> bool:
+    return domain.filtered or any(map(_has_filters, domain._parts))
 
 
 class _Checker:

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from haydi.domains.arguments import as_domains
 from haydi.domains.combinatorics import SelectionTree
 from haydi.domains.domain import Domain
+from haydi.domains.elementary import Boolean, NoneDomain, Range
 from haydi.domains.selections import Selections, require_size
 from haydi.errors import ArgumentValueError
 
@@ -62,6 +63,11 @@ class UnorderedProduct(Selections[T, tuple[T, ...]]):
         """The factors."""
         return (self._domain,) * self._tree.size_max
 
+    @property
+    def strict(self) -> bool:
+        # (a0, a1) becomes (a1, a0) when the two are swapped, and that is not here.
+        return self._parts_strict and not any(map(_renamable, self._parts))
+
     def _make(self, items: tuple[T, ...]) -> tuple[T, ...]:
         return items
 
@@ -75,6 +81,13 @@ class UnorderedProduct(Selections[T, tuple[T, ...]]):
 
     def _with_parts(self, parts: tuple[Domain[Any], ...]) -> UnorderedProduct[T]:
         return UnorderedProduct(parts * self._tree.size_max, name=self._name)
+
+
+def _renamable(domain: Domain[Any]) -> bool:
+    """Whether renaming may change an element: it may, unless a domain is known to be made of no atoms."""
+    if domain._parts:
+        return any(map(_renamable, domain._parts))
+    return not isinstance(domain, Boolean | NoneDomain | Range)
 
 
 def _equal(one: object, other: object) -> bool:
