@@ -392,6 +392,7 @@ class WorkerCore:
         if run.suspects:
             run.clear(start, stop)
         self.flying_bytes += len(payload)
+        run.weigh(stop - start, len(payload), self.settings.flush_bytes)
         self._send(m.Report(run.number, start, stop, place.folded_seconds, payload))
         place.drop_folded()
         place.flushed_at = now

@@ -173,7 +173,8 @@ class Foreman:
         seconds = max(settings.stride_seconds, run.plan.flush_seconds if run.plan.early else 0.0)
         steps = max(1, steps_within(place.rate, seconds))
         least = max(1, steps_within(place.rate, settings.stride_seconds_least))
-        return min(steps, max(least, -(-remaining // parts)))
+        steps = min(steps, max(least, -(-remaining // parts)))
+        return steps if run.flush_steps is None else min(steps, run.flush_steps)
 
     def _start_next(self, place: Slot, now: float) -> None:
         run = place.run
@@ -190,6 +191,8 @@ class Foreman:
         place.position += min(place.remaining, self._stride_steps(place, run, place.remaining, parts))
         interval = max(run.plan.flush_seconds, run.flush_cost_seconds / self.settings.flush_share)
         flush = run.plan.early or not place.remaining or now - place.flushed_at >= interval
+        if run.flush_steps is not None:
+            flush = flush or place.unflushed + place.position - start >= run.flush_steps
         self._start(place, run, start, place.position, now, flush=flush)
 
     def _start(self, place: Slot, run: Run, start: int, stop: int, now: float, flush: bool) -> None:
@@ -203,8 +206,9 @@ class Foreman:
         stride = Stride(self._next_stride, run, start, stop, now, expected)
         self._next_stride += 1
         place.strides.append(stride)
+        place.unflushed += stop - start
         if flush:
-            place.flushed_at = now
+            place.flushed_at, place.unflushed = now, 0
         self._emit(StartStride(place.index, stride.number, run.number, start, stop, budget, flush))
 
     # --- taking work away -----------------------------------------------------------------------------
