@@ -310,8 +310,9 @@ class WorkerCore:
 
     def _on_plan(self, message: m.RunPlan, now: float) -> None:
         if message.run not in self.runs:
-            self.foreman.admit(message.owner)
-            self.runs[message.run] = Run(message)
+            run = Run(message)
+            self.foreman.admit(run)
+            self.runs[message.run] = run
 
     def _on_lease(self, message: m.Lease, now: float) -> None:
         self.leases += 1

@@ -33,7 +33,7 @@ class WorkerSettings:
     low_water_seconds: float = 0.05
     #: A wish for more work waits so long for an envelope that leaves anyway: each one wakes the scheduler.
     want_seconds: float = 0.002
-    #: A slot stays with a client for at least this long.
+    #: A slot stays with a run for at least this long.
     quantum_seconds: float = 0.2
     #: Flushing may take up to this part of a slot's time...
     flush_share: float = 0.05
