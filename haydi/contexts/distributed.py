@@ -160,7 +160,7 @@ class DistributedContext(Context):
         run = self._start(pipeline, timeout)
         try:
             return run.result()
-        except KeyboardInterrupt:
+        except BaseException:  # Ctrl-C, or whatever a signal handler raised: nobody has a handle of this run
             run.cancel()
             raise
 

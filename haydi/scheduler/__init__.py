@@ -1,1 +1,1 @@
-"""The scheduler: who computes which steps. A pure core (ranges, ledger, sizing, core) and a thin server."""
+"""The scheduler: who computes which steps. A pure core (ledger, sizing, dealer, core) and a thin server."""

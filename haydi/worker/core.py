@@ -310,8 +310,9 @@ class WorkerCore:
 
     def _on_plan(self, message: m.RunPlan, now: float) -> None:
         if message.run not in self.runs:
-            self.foreman.admit(message.owner)
-            self.runs[message.run] = Run(message)
+            run = Run(message)
+            self.foreman.admit(run)
+            self.runs[message.run] = run
 
     def _on_lease(self, message: m.Lease, now: float) -> None:
         self.leases += 1
@@ -392,6 +393,7 @@ class WorkerCore:
         if run.suspects:
             run.clear(start, stop)
         self.flying_bytes += len(payload)
+        run.weigh(stop - start, len(payload), self.settings.flush_bytes)
         self._send(m.Report(run.number, start, stop, place.folded_seconds, payload))
         place.drop_folded()
         place.flushed_at = now

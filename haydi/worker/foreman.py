@@ -9,7 +9,8 @@ code does. When costs jump and a stride takes much longer than it should while s
 and cut into single steps (*recut*); a stride of one step is never interrupted for that reason, so each interruption is
 followed by progress.
 
-Runs of several clients share the slots: a slot that needs work takes it from the client served least so far.
+Runs share the slots: a slot that needs work takes it from the client served least so far, and of its runs from the one
+served least.
 """
 
 from __future__ import annotations
@@ -51,8 +52,11 @@ class Foreman:
         self._emit = emit
         self._next_stride = 0
 
-    def admit(self, owner: int) -> None:
-        """A run of this client has come: it starts level with the one served least, whatever was before."""
+    def admit(self, new: Run) -> None:
+        """A run has come: it and its client start level with those served least, whatever was before."""
+        owner = new.plan.owner
+        siblings = [run.service_seconds for run in self.runs.values() if run.plan.owner == owner]
+        new.service_seconds = min(siblings, default=0.0)
         served = [self.owner_seconds.get(run.plan.owner, 0.0) for run in self.runs.values()]
         self.owner_seconds[owner] = max(self.owner_seconds.get(owner, 0.0), min(served, default=0.0))
         if len(self.owner_seconds) > 64:
@@ -116,11 +120,7 @@ class Foreman:
             self._start_next(place, now)
 
     def _turn_is_over(self, place: Slot, now: float) -> bool:
-        if (
-            len(self.runs) < 2
-            or len(self.owner_seconds) < 2
-            or now - place.chosen_at < self.settings.quantum_seconds
-        ):
+        if len(self.runs) < 2 or now - place.chosen_at < self.settings.quantum_seconds:
             return False
         chosen = self._choose()
         return chosen is not None and chosen is not place.run
@@ -173,7 +173,8 @@ class Foreman:
         seconds = max(settings.stride_seconds, run.plan.flush_seconds if run.plan.early else 0.0)
         steps = max(1, steps_within(place.rate, seconds))
         least = max(1, steps_within(place.rate, settings.stride_seconds_least))
-        return min(steps, max(least, -(-remaining // parts)))
+        steps = min(steps, max(least, -(-remaining // parts)))
+        return steps if run.flush_steps is None else min(steps, run.flush_steps)
 
     def _start_next(self, place: Slot, now: float) -> None:
         run = place.run
@@ -190,6 +191,8 @@ class Foreman:
         place.position += min(place.remaining, self._stride_steps(place, run, place.remaining, parts))
         interval = max(run.plan.flush_seconds, run.flush_cost_seconds / self.settings.flush_share)
         flush = run.plan.early or not place.remaining or now - place.flushed_at >= interval
+        if run.flush_steps is not None:
+            flush = flush or place.unflushed + place.position - start >= run.flush_steps
         self._start(place, run, start, place.position, now, flush=flush)
 
     def _start(self, place: Slot, run: Run, start: int, stop: int, now: float, flush: bool) -> None:
@@ -203,8 +206,9 @@ class Foreman:
         stride = Stride(self._next_stride, run, start, stop, now, expected)
         self._next_stride += 1
         place.strides.append(stride)
+        place.unflushed += stop - start
         if flush:
-            place.flushed_at = now
+            place.flushed_at, place.unflushed = now, 0
         self._emit(StartStride(place.index, stride.number, run.number, start, stop, budget, flush))
 
     # --- taking work away -----------------------------------------------------------------------------

@@ -33,10 +33,13 @@ class WorkerSettings:
     low_water_seconds: float = 0.05
     #: A wish for more work waits so long for an envelope that leaves anyway: each one wakes the scheduler.
     want_seconds: float = 0.002
-    #: A slot stays with a client for at least this long.
+    #: A slot stays with a run for at least this long.
     quantum_seconds: float = 0.2
-    #: Flushing may take up to this part of a slot's time.
+    #: Flushing may take up to this part of a slot's time...
     flush_share: float = 0.05
+    #: ... or more, so that a partial that grows with its steps is not much larger than this when it leaves: it passes
+    #: through the memory of the daemon and of the scheduler, and all of it is lost with its process.
+    flush_bytes: int = 4 << 20
     reconnect_seconds: float = 1.0
     death_seconds: float = 300.0
     deaths_most: int = 3
@@ -61,6 +64,10 @@ class Run:
     #: Rate of one slot (see :mod:`haydi.rates`).
     rate: int | None = None
     flush_cost_seconds: float = 0.0
+    #: Steps and bytes of the latest partial that was flushed.
+    flushed: tuple[int, int] = (0, 0)
+    #: So many steps are folded at most, lest the partial grow too large; None while nothing is known.
+    flush_steps: int | None = None
     #: (start, stop, deaths): ranges that processes died in, apart from each other.
     suspects: list[tuple[int, int, int]] = field(default_factory=list)
 
@@ -82,6 +89,21 @@ class Run:
 
     def _needed(self, start: int, stop: int) -> int:
         return stop if self.limit is None else max(start, min(stop, self.limit))
+
+    def weigh(self, steps: int, size: int, limit: int) -> None:
+        """A partial of so many steps had ``size`` bytes: how many may the next ones have, to stay within ``limit``?
+
+        Large partials that differ in their steps show how many bytes a step adds. Where that is little or nothing
+        (groups that are full), flushing earlier would help nobody, and the next ones may have twice as many steps.
+        """
+        more_steps, more_bytes = steps - self.flushed[0], size - self.flushed[1]
+        self.flushed = (steps, size)
+        if size < limit or not more_steps:
+            self.flush_steps = max(1, steps * limit // max(1, size))
+        elif more_bytes * more_steps > 0:
+            self.flush_steps = max(1, min(2 * steps, limit * abs(more_steps) // abs(more_bytes)))
+        else:
+            self.flush_steps = 2 * steps
 
     def suspect(self, start: int, stop: int) -> tuple[int, int, int]:
         """A process died in ``[start, stop)``. Returns the narrowest range that may be to blame, and its deaths."""
@@ -168,6 +190,8 @@ class Slot:
     folded_stop: int = 0
     folded_seconds: float = 0.0
     flushed_at: float = 0.0
+    #: Steps sent since a flush was asked for.
+    unflushed: int = 0
     #: Numbers of the runs whose plan it has.
     loaded: set[int] = field(default_factory=set)
     #: Up to which stride it was told to stop, and until when it may take.

@@ -53,6 +53,38 @@ def test_submit_and_look_after_several_runs() -> None:
         assert all(run.report.coverage == [(0, 1000 * i)] for i, run in enumerate(runs, 1))
 
 
+def test_a_short_run_does_not_wait_for_a_long_one_of_the_same_program() -> None:
+    with DistributedContext(spawn_workers=2) as cluster:
+        long = cluster.submit(hd.Range(10**9).map(lambda x: x + 1).sum())
+        assert eventually(lambda: long.report.coverage)
+        merged = long.report.steps_done
+        assert hd.Range(1000).sum().run(cluster, timeout=20) == 499500
+        assert cluster.last_report is not None
+        assert cluster.last_report.state == "done"
+        assert not long.done()
+        assert eventually(lambda: long.report.steps_done > merged)  # nor does the long one starve
+        long.cancel()
+
+
+def test_an_exception_of_a_signal_handler_ends_the_run() -> None:
+    with DistributedContext(spawn_workers=2) as cluster:
+
+        def ring(number: int, frame: object) -> None:
+            raise InterruptedError("the bell rings")
+
+        before = signal.signal(signal.SIGALRM, ring)
+        signal.setitimer(signal.ITIMER_REAL, 0.3)
+        try:
+            with pytest.raises(InterruptedError, match="the bell rings"):
+                hd.Range(10**9).map(lambda x: x + 1).sum().run(cluster)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+        assert cluster.last_report is not None
+        assert cluster.last_report.state == "cancelled"
+        assert hd.Range(10).sum().run(cluster, timeout=20) == 45
+
+
 def test_cancel_leaves_the_cluster_usable() -> None:
     with DistributedContext(spawn_workers=2) as context:
         run = context.submit(hd.Range(10**15).map(lambda x: x + 1).sum())

@@ -377,6 +377,16 @@ def test_a_stuck_victim_of_huge_work_is_robbed_faster_and_faster():
     assert steals < 40
 
 
+def test_a_victim_that_reports_is_not_stuck(tail: Desk):
+    at = 1100
+    for leases in range(8):
+        (steal,) = tail.tell("b", m.Want(1, leases, ()))["a"]
+        assert steal == m.Steal(1, 0.5)
+        tail.tell("a", m.Released(1, ((at - 10, at),)))
+        at -= 10
+        tail.tell("a", m.Report(1, 100 + leases, 101 + leases, 0.01, b""))
+
+
 def test_released_steps_that_are_not_its_own_are_refused(tail: Desk):
     tail.tell("b", m.Want(1, 0, ()))
     assert tail.tell("a", m.Released(1, ((50, 200),))) == {}

@@ -485,6 +485,18 @@ def test_random_deaths_blame_nobody():
     assert not bench.core.runs[1].owned
 
 
+def test_suspicion_ends_with_the_result():
+    bench = busy_bench()
+    bench.die(after=2.0)
+    run = bench.core.runs[1]
+    assert run.suspects == [(10, 60, 1)]
+    bench.take(bench.core.ready(0, 2000, bench.now))
+    while run.owned.overlaps(0, 60):
+        assert run.suspects, "to be through with the steps is not enough: their result may be what kills"
+        bench.work(1000)
+    assert not run.suspects
+
+
 def test_a_process_that_dies_while_it_flushes_is_blamed_for_what_it_flushed():
     bench = Bench()
     bench.lease(0, 2)
