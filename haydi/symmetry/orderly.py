@@ -63,7 +63,7 @@ class Engine(Protocol):
         """Take ``advance(i)`` back."""
 
     def settle(self, i: int) -> None:
-        """Take notice that all entries from ``i`` on are 1, and that no renaming still in play changes that."""
+        """Take notice that all entries from ``i`` on are 1, which no renaming still in play can change."""
 
     def spine(self, start: int, stop: int) -> bool:
         """Leave out all items at ``[start, stop)``; as ``advance``."""

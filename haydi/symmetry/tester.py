@@ -186,7 +186,7 @@ class Tester:
         self._known[i] = _UNKNOWN
 
     def settle(self, i: int) -> None:
-        """Take notice that all entries from ``i`` on are 1, and that no renaming still in play changes that."""
+        """Take notice that all entries from ``i`` on are 1, which no renaming still in play can change."""
         self.spine(i, self.m)
         self.unwind(i, self.m)
 
