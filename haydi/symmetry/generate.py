@@ -57,9 +57,6 @@ _BRANCHES_PER_PART = 32
 #: How many elements a strict filter is tested on, and by how many swaps of atoms.
 _PROMISES_CHECKED = 16
 
-#: A level of the tree with more nodes is only looked at when more branches are wanted.
-_LEVEL_SIZE_MAX = 1 << 12
-
 
 class _Run(ABC):
     """One tree of representatives, whose places are paths."""
@@ -136,20 +133,18 @@ class _LayoutRun(_Run):
         wanted = min(max(classes // _BRANCH_SIZE, min(classes // 2, _BRANCHES_FEW)), _BRANCHES_MAX)
         if parts > 1:
             wanted = max(wanted, _BRANCHES_PER_PART * parts)
-        many = max(8 * wanted, _LEVEL_SIZE_MAX)
+        many = max(8 * wanted, _BRANCHES_MAX)
+        total = self.layout.root.total
         found: list[Path] = [()]
-        # Levels up to low are too small, high is too large: first find a high one by doubling, then go
-        # between.
-        low, high, depth = 0, 0, 2
-        while len(found) < wanted and high != low + 1:
-            level = list(islice(self._walk().prefixes(depth), many + 1))
-            if level == found:
-                break
-            if len(level) > many:
-                high = depth
+        # Branches of at most total >> low vectors are too few, those of total >> high are too many.
+        low, high, shift = 0, 0, 4
+        while len(found) < wanted and high != low + 1 and low < total.bit_length():
+            places = list(islice(self._walk().prefixes(total >> shift), many + 1))
+            if len(places) > many:
+                high = shift
             else:
-                low, found = depth, level
-            depth = (low + high) // 2 if high else 2 * depth
+                low, found = shift, places
+            shift = (low + high) // 2 if high else 2 * shift
         return found
 
     def cut_at(self, places: list[Path]) -> None:

@@ -17,9 +17,9 @@ lies in a free Set and its end there has been told already: these have at least 
 
 **Cuts.** Siblings are numbered in the order in which they are visited, so visiting order is the lexicographic
 order of paths, and a walk can begin at any of them: it gets there by replaying the choices.
-:meth:`Walk.prefixes` lists the paths of some depth, which are places to cut; a walk that is told of them
-gives no event that reaches over a cut, so that the events of the piece between two of them are those with a
-path between the two.
+:meth:`Walk.prefixes` lists paths of nodes that have little below them, which are places to cut; a walk that
+is told of them gives no event that reaches over a cut, so that the events of the piece between two of them
+are those with a path between the two.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ class Engine(Protocol):
     """
 
     f: list[int]
+    m: int
     waiting: list[int]
 
     @property
@@ -60,6 +61,9 @@ class Engine(Protocol):
 
     def retreat(self, i: int) -> None:
         """Take ``advance(i)`` back."""
+
+    def settle(self, i: int) -> None:
+        """Take notice that all entries from ``i`` on are 1, which no renaming still in play can change."""
 
     def spine(self, start: int, stop: int) -> bool:
         """Leave out all items at ``[start, stop)``; as ``advance``."""
@@ -90,7 +94,8 @@ def _items(engine: Engine, i: int, node: SetNode, first: int, whole: bool) -> It
     """The children of a node where the next item of a free Set is chosen, or the end of the Set.
 
     The end is tried first. When its walk is over, the comparisons it has caused are kept, and items are left
-    out again one by one while later items are tried.
+    out again one by one while later items are tried. Where the walk begins at a later choice, what led to its
+    start has been found canonical before, and items are left out by comparing.
 
     Args:
         engine: The engine.
@@ -100,12 +105,20 @@ def _items(engine: Engine, i: int, node: SetNode, first: int, whole: bool) -> It
         whole: Whether several children may be told of in one event.
     """
     stop, f, waiting = node.stop, engine.f, engine.waiting
-    if not engine.spine(i, stop):
-        return
     inside = f[node.start : i].count(0)
-    if first == -1 and inside >= node.size_min:
-        yield -1, stop, True
-    kept = engine.unwind(i, stop)
+    kept: Any = None
+    if first == -1:
+        if i == node.start and stop == engine.m:
+            # Nothing that leaves everything before in its place moves the empty Set.
+            engine.settle(i)
+            if node.size_min == 0:
+                yield -1, stop, True
+        else:
+            if not engine.spine(i, stop):
+                return
+            if inside >= node.size_min:
+                yield -1, stop, True
+            kept = engine.unwind(i, stop)
     # Past an item at j there are stop - j - 1 others, and the Set must come to its smallest size.
     last = stop - max(1, node.size_min - inside) if inside < node.size_max else -1
     at = i
@@ -118,7 +131,12 @@ def _items(engine: Engine, i: int, node: SetNode, first: int, whole: bool) -> It
             if engine.advance(at):
                 yield at, at + 1, True
                 engine.retreat(at)
-        engine.exclude(kept, at, stop)
+        if kept is None:
+            f[at] = 1
+            if not engine.advance(at):
+                break
+        else:
+            engine.exclude(kept, at, stop)
         at += 1
     for j in range(at - 1, i - 1, -1):
         engine.retreat(j)
@@ -138,8 +156,8 @@ class Walk:
     >>> walk = Walk(layout, watch(layout))
     >>> sum(layout.root.count(walk.engine.f, i, own) for i, own in walk.events())
     11
-    >>> list(walk.prefixes(1)), len(list(walk.prefixes(2)))
-    ([(-1,), (0,), (1,), (3,)], 13)
+    >>> list(walk.prefixes(8))
+    [(-1,), (0, -1), (0, 1), (0, 3), (0, 4), (0, 5), (0, 7), (1,), (3,)]
     """
 
     def __init__(self, layout: Layout, engine: Engine) -> None:
@@ -173,27 +191,29 @@ class Walk:
         """
         return self._walk(start, cut, None)
 
-    def prefixes(self, depth: int) -> Iterator[Path]:
-        """Paths of so many choices, and shorter ones that lead to a whole vector, in order.
+    def prefixes(self, limit: int) -> Iterator[Path]:
+        """Paths to the topmost nodes below which there are at most so many vectors, canonical or not, in
+        order.
 
-        What lies below them is everything, each once; below some there may be nothing.
+        What lies below these nodes is everything, each once; below some there may be nothing.
         """
-        return (self.path for _ in self._walk((), frozenset(), depth))
+        return (self.path for _ in self._walk((), frozenset(), limit))
 
     def automorphisms(self, i: int, own: bool) -> int:
         """Number of renamings that leave the vectors of an event as they are: the same for all of them."""
         return self.engine.automorphisms if own and i == self.layout.m else self.engine.kernel
 
-    def _walk(self, start: Path, cut: Set[Path], depth: int | None) -> Iterator[tuple[int, bool]]:
-        waiting = self.engine.waiting
+    def _walk(self, start: Path, cut: Set[Path], limit: int | None) -> Iterator[tuple[int, bool]]:
         if self.layout.root.total == 0:
             return
+        waiting = self.engine.waiting
         choices = self._choices = []
-        if not waiting[0] and not start and () not in cut and not (depth and self._worth_cutting(0)):
+        deepest = max(map(len, cut), default=-1)
+        whole = limit is None and () not in cut
+        if not start and self._is_told(0, True, whole, limit):
             yield 0, True
             return
-        deepest = max(map(len, cut), default=-1)
-        levels = [self._children(0, start[:1], () not in cut and depth is None)]
+        levels = [self._children(0, start[:1], whole)]
         choices.append(-2)
         # How many of the choices are those that lead to the start.
         replayed = 0
@@ -207,17 +227,20 @@ class Walk:
             level = len(levels)
             replays = level < len(start) and replayed == level - 1 and choices[-1] == start[level - 1]
             replayed = level if replays else min(replayed, level - 1)
-            whole = depth is None and (level > deepest or self.path not in cut)
-            if waiting[i] or replays:
-                told = level == depth
-            else:
-                told = not own or whole or i == self.layout.m or level == depth
-                told = told or (depth is not None and not self._worth_cutting(i))
-            if told:
+            whole = limit is None and (level > deepest or self.path not in cut)
+            if not replays and (not own or (whole and not waiting[i]) or self._is_told(i, own, whole, limit)):
                 yield i, own
             else:
                 levels.append(self._children(i, start[level : level + 1] if replays else (), whole))
                 choices.append(-2)
+
+    def _is_told(self, i: int, own: bool, whole: bool, limit: int | None) -> bool:
+        """Whether a node is an event, rather than a place to go down."""
+        if i == self.layout.m:
+            return True
+        if not self.engine.waiting[i] and (whole or not self._worth_cutting(i)):
+            return True
+        return limit is not None and self.layout.root.count(self.engine.f, i, own) <= limit
 
     def _worth_cutting(self, i: int) -> bool:
         """Whether a node below which everything is canonical should have its children told one by one."""

@@ -21,9 +21,11 @@ Set before those that extend it by later items. That is the order in which domai
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain, combinations, permutations, product, repeat
-from math import comb, factorial, prod
+from itertools import accumulate, chain, combinations, permutations, product, repeat
+from math import comb, factorial
+from operator import mul
 from typing import Any
 
 from haydi.basic import Keys, map_of_sorted, set_of_sorted
@@ -143,7 +145,10 @@ class TupleNode(Node):
         self.parts = tuple(parts)
         self.start = start
         self.stop = self.parts[-1].stop if self.parts else start
-        self.total = prod(part.total for part in self.parts)
+        #: Number of tuples of objects of the parts from each one on.
+        self._rest = list(accumulate((part.total for part in reversed(self.parts)), mul, initial=1))[::-1]
+        self._starts = [part.start for part in self.parts]
+        self.total = self._rest[0]
         self._make = make
 
     def build(self, f: Sequence[int]) -> Any:
@@ -166,7 +171,8 @@ class TupleNode(Node):
         return tuples if self._make is None else map(self._make, tuples)
 
     def _number(self, f: Sequence[int], i: int, own: bool) -> int:
-        return prod(part.count(f, i, own) for part in self.parts)
+        number = bisect_left(self._starts, i) - 1
+        return self.parts[number].count(f, i, own) * self._rest[number + 1]
 
 
 class MapNode(TupleNode):

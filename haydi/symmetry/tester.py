@@ -185,6 +185,11 @@ class Tester:
         """Take ``advance(i)`` back."""
         self._known[i] = _UNKNOWN
 
+    def settle(self, i: int) -> None:
+        """Take notice that all entries from ``i`` on are 1, which no renaming still in play can change."""
+        self.spine(i, self.m)
+        self.unwind(i, self.m)
+
     def spine(self, start: int, stop: int) -> bool:
         """Leave out all items at ``[start, stop)``; as ``advance``."""
         self._known[start:stop] = self.f[start:stop] = [1] * (stop - start)

@@ -22,6 +22,7 @@ those that go on are looked at, and what refutes is seen by a list not being emp
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from itertools import chain
 from typing import Any
 
 from haydi.symmetry.layout import Layout
@@ -80,6 +81,15 @@ class Watch(ABC):
         """Take ``advance(i)`` back."""
         for waiting in self._trails[i]:
             waiting.pop()
+
+    def settle(self, i: int) -> None:
+        """Take notice that all entries from ``i`` on are 1, which no renaming still in play can change."""
+        self.f[i:] = [1] * (self.m - i)
+        self._found = sum(self._asleep(k) for k in range(i, self.m))
+
+    @abstractmethod
+    def _asleep(self, k: int) -> int:
+        """Number of renamings that wait on position ``k``."""
 
     def spine(self, start: int, stop: int) -> bool:
         """Leave out the items of a free Set from position ``start`` on; ``stop`` is the end of the Set.
@@ -170,6 +180,9 @@ class MovingWatch(Watch):
             return False
         self.waiting[i + 1] = self.waiting[i] - len(singles) - len(bundles) + len(trail)
         return True
+
+    def _asleep(self, k: int) -> int:
+        return len(self._singles[k]) + sum(len(bundle.rows) for bundle in self._bundles[k])
 
     def _compare(self, singles: list[Single], i: int, trail: list[list[Any]]) -> bool:
         """Go on with single renamings."""
@@ -280,6 +293,10 @@ class PlainWatch(Watch):
             done += len(others)
         self.waiting[i + 1] = self.waiting[i] - done + len(trail)
         return True
+
+    def _asleep(self, k: int) -> int:
+        bundles = chain.from_iterable(self._bundles[k])
+        return sum(map(len, self._singles[k])) + sum(len(bundle.rows) for bundle in bundles)
 
     def _meet(self, i: int, opened: list[Bundle], alike: list[Single]) -> bool:
         """Compare what had nothing known to be compared with, and add what is equal."""

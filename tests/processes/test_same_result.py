@@ -53,6 +53,11 @@ PIPELINES: dict[str, hd.Pipeline[Any, Any]] = {
     "huge count": hd.Subsets(hd.Range(300)).count(),
     "Set and Map": hd.Mappings(hd.Range(3), hd.Subsets(hd.Range(3))).map(lambda m: m[1]).frequencies(),
     "named": hd.NamedProduct([("a", hd.Range(9)), ("b", hd.Boolean())]).map(bump).collect(),
+    "representatives": hd.Subsets(hd.Subsets(hd.USet(6, "n"), 2)).cnfs(),
+    "sizes of classes": hd.Subsets(hd.USet(3, "n") * hd.USet(3, "n")).cnfs(with_orbit_size=True),
+    "number of classes": hd.Mappings(hd.USet(4, "n") * hd.USet(2, "l"), hd.USet(4, "n")).cnfs().count(),
+    "filtered classes": hd.Sequences(hd.USet(5, "n"), 0, 5).filter(len, strict=True).cnfs().take(40),
+    "part of the classes": hd.Subsets(hd.USet(3, "n") * hd.USet(3, "n")).cnfs(part=(1, 3)).map(len),
     "atoms": hd.Subsets(hd.USet(6, "node"), 3).collect(),
 }
 
