@@ -124,9 +124,10 @@ def test_attributes():
     assert (domain.domains, domain.name, domain.strict, domain.filtered) == (
         (base, base),
         "pairs",
-        True,
+        False,
         False,
     )
+    assert UnorderedProduct([hd.Range(3) * hd.Boolean()] * 2).strict  # nothing in it can be renamed
     assert repr(domain) == "<UnorderedProduct 'pairs' size=6 {(a0, a0), (a0, a1), (a0, a2), ...}>"
     mapped = UnorderedProduct([hd.Range(10).map(str)] * 3).to_values(max_size=10)
     assert isinstance(mapped, UnorderedProduct)
