@@ -287,7 +287,7 @@ class SetNode(Node):
     def _number(self, f: Sequence[int], i: int, own: bool) -> int:
         _, least, most = self._state(f, i)
         left = self.stop - max(i, self.first)
-        if not own:
+        if self.free and not own:
             least = max(1, least)
         return sum(comb(left, size) for size in range(max(0, least), most + 1))
 

@@ -102,6 +102,9 @@ class Steps:
     def elements(self, start: int, stop: int) -> Iterator[int]:
         return iter(range(start, stop))
 
+    def count(self, start: int, stop: int) -> int:
+        return stop - start
+
 
 @dataclass(frozen=True)
 class Expected:
