@@ -12,6 +12,7 @@ second one does not wait.
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import threading
 import time
@@ -20,7 +21,7 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Protocol
 
-from haydi.errors import ConnectionFailedError, HaydiError, ProtocolError, RunLostError
+from haydi.errors import ConnectionFailedError, HaydiError, ProtocolError, RunLostError, UsageError
 from haydi.wire import messages as m
 from haydi.wire.identity import hello
 from haydi.wire.transport import SOCKET, Connection, Poll, Wakeup
@@ -70,6 +71,7 @@ class Link:
         self.daemons = 0
         self.slots = 0
         self.error: HaydiError | None = None
+        self._pid = os.getpid()
         self._watch = watch
         self._runs: dict[int, LinkedRun] = {}
         self._outbox: deque[m.Message] = deque()
@@ -108,6 +110,17 @@ class Link:
 
     # --- for the threads of the user ------------------------------------------------------------------
 
+    def require_own_process(self) -> None:
+        """Refuse to touch the connection in a process that was forked from its owner: it would hang or break it.
+
+        Raises:
+            UsageError: naming the remedy.
+        """
+        if os.getpid() != self._pid:
+            raise UsageError(
+                "this context, or run, belongs to the process that made it: make a new DistributedContext in this one"
+            )
+
     def add(self, run: LinkedRun, messages: Sequence[m.Message]) -> None:
         """Begin a run with these messages."""
         with self._condition:
@@ -132,6 +145,7 @@ class Link:
 
     def wait_until(self, predicate: Callable[[], bool], seconds: float | None = None) -> bool:
         """Work for all runs until the predicate holds, which is returned; False after ``seconds``."""
+        self.require_own_process()
         ours = self._take_ctrl_c()
         try:
             return self._wait(predicate, seconds, background=False, interruptible=ours)

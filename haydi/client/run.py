@@ -75,6 +75,7 @@ class DistributedRun(Run[R]):
 
     def cancel(self) -> None:
         if not self._over:
+            self._link.require_own_process()
             self._link.send(self._core.stop("cancelled"))
             self._settle()
             self._link.nudge()

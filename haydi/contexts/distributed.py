@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import threading
 import warnings
+import weakref
 from datetime import timedelta
 from itertools import count
 from types import TracebackType
@@ -29,6 +30,7 @@ from haydi.report import Report
 from haydi.sources import StreamSource
 
 if TYPE_CHECKING:
+    from haydi.client.link import Link
     from haydi.client.run import DistributedRun
     from haydi.pipeline import Pipeline
 
@@ -78,7 +80,7 @@ class DistributedContext(Context):
         patience = seconds_of("connect_timeout", connect_timeout)
         if not patience:
             raise ArgumentValueError(f"connect_timeout={connect_timeout!r}: some seconds are needed")
-        self._pid = os.getpid()
+        self._owner = os.getpid()
         self._closed = False
         self._lock = threading.Lock()
         #: Numbers of runs: told apart from those of other clients by where they begin.
@@ -86,6 +88,7 @@ class DistributedContext(Context):
         #: How long a run waits when there is no worker at all, in seconds.
         self.no_worker_seconds = 10.0
         self._cluster: LocalCluster | None = None
+        self._forgotten: weakref.finalize[..., DistributedContext] | None = None
         if spawn_workers:
             self._cluster = LocalCluster(spawn_workers, port or 0)
         try:
@@ -102,6 +105,8 @@ class DistributedContext(Context):
         except BaseException:
             self.close()
             raise
+        self._forgotten = weakref.finalize(self, _end_elsewhere, self._owner, self._link, self._cluster)
+        self._forgotten.atexit = False  # the end of the program ends the cluster by itself
         if not self._link.slots:
             warnings.warn(
                 f"the scheduler at {self.address} has no workers yet: start haydi-worker {self.address}, or call "
@@ -114,7 +119,7 @@ class DistributedContext(Context):
         if self._closed:
             return "<DistributedContext closed>"
         own = ", own cluster" if self._cluster is not None else ""
-        return f"<DistributedContext {self.address}, {self.worker_count} workers{own}>"
+        return f"<DistributedContext {self.address}, {self._link.slots} workers{own}>"
 
     @property
     def address(self) -> str:
@@ -168,9 +173,9 @@ class DistributedContext(Context):
         seconds = seconds_of("timeout", timeout)
         if _worker_process.INSIDE:
             raise NestedRunError("a parallel run inside a worker: use run() without arguments here")
-        if self._closed or os.getpid() != self._pid:
-            what = "is closed" if self._closed else "belongs to the process that made it"
-            raise UsageError(f"this context {what}: make a new DistributedContext")
+        if self._closed:
+            raise UsageError("this context is closed: make a new DistributedContext")
+        self._link.require_own_process()
         if self._link.error is not None:
             raise self._link.error
         from haydi.client.run import DistributedRun
@@ -196,12 +201,9 @@ class DistributedContext(Context):
             if self._closed:
                 return
             self._closed = True
-        if os.getpid() != self._pid:
-            return
-        if hasattr(self, "_link"):
-            self._link.close()
-        if self._cluster is not None:
-            self._cluster.close()
+        if self._forgotten is not None:
+            self._forgotten.detach()
+        _end(self._owner, getattr(self, "_link", None), self._cluster)
 
     def __enter__(self) -> DistributedContext:
         return self
@@ -210,6 +212,21 @@ class DistributedContext(Context):
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _end(owner: int, link: Link | None, cluster: LocalCluster | None) -> None:
+    """Leave the cluster; an own one ends. A forked process leaves both to its parent."""
+    if os.getpid() != owner:
+        return
+    if link is not None:
+        link.close()
+    if cluster is not None:
+        cluster.close()
+
+
+def _end_elsewhere(owner: int, link: Link, cluster: LocalCluster | None) -> None:
+    """End what a forgotten context had. Garbage is collected in any thread at any moment: none may wait for this."""
+    threading.Thread(target=_end, args=(owner, link, cluster), name="haydi-end", daemon=True).start()
 
 
 def _check_arguments(ip: object, port: object, spawn_workers: object) -> None:

@@ -2,7 +2,8 @@
 
 Both are started with a pipe as their stdin that this process holds open. When this process ends, in whatever
 way, the kernel closes the pipe and they end; compute processes end with their daemon in the same way. They
-are sessions of their own, so that a Ctrl-C in the terminal reaches only this process, which then decides.
+are sessions of their own, so that a Ctrl-C in the terminal reaches only this process, which then decides. A process
+that is forked from this one lets go of the pipes at once: it must not keep the cluster when this one ends.
 
 The daemon is started at once, without waiting for the scheduler, and told the address through its pipe.
 """
@@ -15,6 +16,7 @@ import select
 import subprocess
 import sys
 import time
+import weakref
 from pathlib import Path
 
 from haydi.errors import ConnectionFailedError, RunLostError
@@ -22,7 +24,8 @@ from haydi.errors import ConnectionFailedError, RunLostError
 __all__ = ["LocalCluster"]
 
 START_SECONDS = 20.0
-STOP_SECONDS = 3.0
+#: More than a daemon takes itself to end its compute processes by force, in seconds.
+STOP_SECONDS = 4.0
 #: A worker daemon that ends is started again, but not more often than this, in seconds.
 RESTART_SECONDS = 1.0
 #: One that lives shorter than this, in seconds, cannot start; after so many of them in a row that is an
@@ -43,8 +46,9 @@ class LocalCluster:
 
     def __init__(self, slots: int, port: int = 0) -> None:
         self.slots = slots
-        self._scheduler = _start("haydi.scheduler", "--local", "127.0.0.1", str(port))
         self._worker: subprocess.Popen[bytes] | None = None
+        _clusters.add(self)
+        self._scheduler = _start("haydi.scheduler", "--local", "127.0.0.1", str(port))
         self._started_at = time.monotonic()
         self._short_lives = 0
         self._asked_port = port
@@ -128,6 +132,24 @@ class LocalCluster:
                 process.kill()
                 process.wait()
             _close_pipes(process)
+
+    def let_go(self) -> None:
+        """Close our ends of the pipes, in a process that is not the one which started the cluster."""
+        for process in (getattr(self, "_scheduler", None), self._worker):
+            if process is not None:
+                _close_pipes(process)
+
+
+#: Clusters that this process holds the pipes of.
+_clusters: weakref.WeakSet[LocalCluster] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for cluster in list(_clusters):
+        cluster.let_go()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def _close_pipes(process: subprocess.Popen[bytes]) -> None:

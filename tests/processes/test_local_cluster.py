@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from pathlib import Path
 
 import psutil
@@ -238,3 +240,68 @@ def test_ctrl_c_stops_the_run_and_leaves_the_cluster_usable(tmp_path: Path) -> N
             assert float(seconds) < 20
             assert state == "done"
         assert client.wait(20) == 0
+
+
+def test_a_forgotten_context_ends_its_cluster() -> None:
+    context = DistributedContext(spawn_workers=1)
+    assert hd.Range(10).sum().run(context) == 45
+    supervisor, computes = worker_tree(context)
+    assert context._cluster is not None
+    pids = [context._cluster._scheduler.pid, supervisor.pid, *(process.pid for process in computes)]
+    threads = threading.active_count()
+    del context
+    gc.collect()
+    assert eventually(lambda: not any(map(alive, pids)))
+    assert eventually(lambda: threading.active_count() < threads)
+
+
+FORKED = """
+    import os, sys, time
+    import haydi as hd
+    ctx = hd.DistributedContext(spawn_workers=1)
+    run = ctx.submit(hd.Range(10**9).map(lambda x: x + 1).sum())
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        told = []
+        for use in (
+            lambda: ctx.worker_count,
+            lambda: ctx.wait_for_workers(5, timeout=1),
+            lambda: hd.Range(3).sum().run(ctx),
+            lambda: run.result(timeout=1),
+            run.cancel,
+        ):
+            try:
+                told.append(f"no error: {use()!r}")
+            except hd.UsageError:
+                told.append("refused")
+        repr(ctx)
+        ctx.close()
+        os.write(write, " ".join(told).encode())
+        time.sleep(60)
+        os._exit(0)
+    print(os.read(read, 1000).decode(), flush=True)
+    run.cancel()
+    print(hd.Range(10).sum().run(ctx), child, flush=True)
+    os.kill(os.getpid(), 9)
+"""
+
+
+def test_a_forked_process_neither_uses_nor_keeps_the_cluster(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(textwrap.dedent(FORKED))
+    client = subprocess.Popen(
+        [sys.executable, str(script)], stdout=subprocess.PIPE, env=environment(), text=True
+    )
+    assert client.stdout is not None
+    with client:
+        assert client.stdout.readline() == "refused refused refused refused refused\n"
+        tree = psutil.Process(client.pid).children(recursive=True)
+        result, child = client.stdout.readline().split()
+    assert result == "45"
+    try:
+        cluster = [process.pid for process in tree if process.pid != int(child)]
+        assert cluster
+        assert eventually(lambda: not any(map(alive, cluster)), 5)
+    finally:
+        os.kill(int(child), signal.SIGKILL)
