@@ -30,7 +30,7 @@ class _Lazy(click.Group):
 @click.command(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="haydi")
 def main() -> None:
-    r"""Haydi, the haystack diver: search through discrete structures, here or on a cluster.
+    """Haydi, the haystack diver: search through discrete structures, here or on a cluster.
 
     `haydi scheduler` and `haydi worker` are haydi-scheduler and haydi-worker. In three terminals:
 
@@ -38,7 +38,7 @@ def main() -> None:
         haydi scheduler --port 8787
         haydi worker 127.0.0.1:8787
         python my_search.py    # DistributedContext(ip="127.0.0.1", port=8787)
-    """
+    """  # noqa: D301 - the control character, which tells click to keep the lines
 
 
 if __name__ == "__main__":

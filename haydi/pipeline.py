@@ -285,6 +285,8 @@ class Pipeline(Generic[T, R]):
     def max(self, key: Callable[[T], Any] | None = None, size: int | None = None) -> Pipeline[T, list[T]]:
         """All elements with the greatest ``key``, as a list in step order; with ``size`` the earliest of them.
 
+        Elements with a key of nan are left out.
+
         Example:
             >>> import haydi as hd
             >>> hd.Range(10).max(lambda x: x % 4).run()
@@ -318,6 +320,9 @@ class Pipeline(Generic[T, R]):
 
     def sum(self) -> Pipeline[T, Any]:
         """The sum of the elements, exact: floats are rounded once, at the end, as :func:`math.fsum` does.
+
+        Numbers of other kinds that round (complex, Decimal) are added as they are: the last digits may depend on
+        how the steps were cut.
 
         Example:
             >>> import haydi as hd

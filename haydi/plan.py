@@ -20,11 +20,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final
 
 from haydi.actions import Action, FoldAgain
+from haydi.domains.guard import guarded_filter, guarded_map
 from haydi.errors import ArgumentValueError, StepFailure
 from haydi.pipeline import Cnfs, Filter, Generate, Map, Pipeline, Take, require_end
 from haydi.sources import ENDLESS, CnfsSource, GenerateSource, IterateSource, Source, StreamSource
@@ -109,10 +111,10 @@ class Plan:
         without a word. What shows it is that the source was never asked for an element behind its last one.
         Noticing that costs some nanoseconds an element. A large range has elements that cheap, and there it
         is only looked whether the source is used up; the one element for which that says nothing, the last,
-        is run once more.
+        is run once more. That needs a source of which the last element is known.
         """
         end: list[bool] = []
-        large = stop - start > MARKED_STEPS_MAX
+        large = stop - start > MARKED_STEPS_MAX and self.source.one_each
 
         def elements() -> Iterator[Any]:
             source = self.source.elements(start, stop)
@@ -252,7 +254,8 @@ def stream(pipeline: Pipeline[Any, Any]) -> Iterator[Any]:
         if isinstance(t, Take):
             elements = islice(elements, t.limit) if t.limit <= sys.maxsize else chain(elements)
         else:
-            elements = map(t.function, elements) if isinstance(t, Map) else filter(t.function, elements)
+            guarded = guarded_map if isinstance(t, Map) else guarded_filter
+            elements = guarded(t.function, elements)
     return elements
 
 
@@ -274,4 +277,5 @@ def _attach(error: Exception, step: int, stop: int, position: _Position | None) 
         frames = frames.tb_next
     text = "".join(traceback.format_exception(type(error), error, frames or error.__traceback__))
     failure = StepFailure(step, stop, element, repr(error), text, socket.gethostname(), os.getpid())
-    error.haydi_failure = failure  # type: ignore[attr-defined]
+    with suppress(Exception):  # a class of the user may refuse
+        error.haydi_failure = failure  # type: ignore[attr-defined]

@@ -71,12 +71,11 @@ class Taken(Action[Any, list[Any], Any]):
         left.extend(islice(right, max(0, self.limits[0] - len(left))))
         return left
 
-    def _replay(self, records: list[Any]) -> tuple[Any, bool]:
-        """Partial of the action behind the limits, and whether nothing more can change it."""
+    def _replay(self, records: list[Any]) -> Any:
+        """Partial of the action behind the limits."""
         partial = self.action.init()
         if self.plain:
-            partial = self.action.fold_all(partial, iter(records))
-            return partial, len(records) >= self.limits[0] or self.action.is_final(partial)
+            return self.action.fold_all(partial, iter(records))
         counts = [0] * len(self.limits)
         for depth, value in records:
             for i in range(min(depth, len(counts))):
@@ -84,15 +83,23 @@ class Taken(Action[Any, list[Any], Any]):
             if depth > len(counts):
                 partial = self.action.fold(partial, value)
             if any(map(int.__ge__, counts, self.limits)) or self.action.is_final(partial):
-                return partial, True
-        return partial, False
+                break
+        return partial
 
     def finish(self, partial: list[Any]) -> Any:
         if 0 in self.limits:
             return self.action.finish(self.action.init())
-        return self.action.finish(self._replay(partial)[0])
+        return self.action.finish(self._replay(partial))
 
     def is_final(self, partial: list[Any]) -> bool:
         if len(partial) >= self.limits[0] or 0 in self.limits:
             return True
-        return (self.action.early or not self.plain) and self._replay(partial)[1]
+        if len(partial) >= min(self.limits) and self._limit_is_reached(partial):
+            return True
+        return self.action.early and self.action.is_final(self._replay(partial))
+
+    def _limit_is_reached(self, records: list[Any]) -> bool:
+        """Whether one of the limits behind the first is reached; none can be before it has so many records."""
+        return any(
+            sum(depth > i for depth, _ in records) >= limit for i, limit in enumerate(self.limits[1:], 1)
+        )

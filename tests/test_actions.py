@@ -256,3 +256,30 @@ def test_reduce_changes_neither_its_init_nor_the_domain(associative: bool) -> No
         pipeline = hd.Values(values).reduce(operator.iadd, init, associative=associative)
         assert [pipeline.run(), pipeline.run()] == [[0, 1, 2, 3]] * 2
     assert values == [[0], [1], [2], [3]]
+
+
+NAN = math.nan
+
+
+@pytest.mark.parametrize("values", [[1.0, NAN, 3.0, NAN, 2.0], [NAN, 1.0, 3.0], [NAN], [NAN, NAN, -1.0]])
+def test_keys_that_are_nan_are_left_out_however_the_steps_are_cut(values: list[float]) -> None:
+    numbers = [x for x in values if x == x]
+    for action, best in ((actions.Max[float](), max), (actions.Min[float](), min)):
+        for cut in range(len(values) + 1):
+            left = action.fold_all(action.init(), iter(values[:cut]))
+            right = action.fold_all(action.init(), iter(values[cut:]))
+            assert action.finish(action.merge(left, right)) == ([best(numbers)] if numbers else [])
+
+
+@pytest.mark.parametrize(
+    ("values", "total"),
+    [
+        ([math.inf, 1.0, 1e308, 1e308], math.inf),
+        ([1e308, 1e308, -math.inf], -math.inf),
+        ([0.5, 10**400, -(10**400), 7], 7.5),
+        ([10**400, 0.5, -(10**400)], 0.5),
+        ([10**400, math.inf], math.inf),
+    ],
+)
+def test_sums_beyond_the_range_of_floats(values: list[float], total: float) -> None:
+    assert hd.Values(values).sum().run() == total

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import pickle
 import random
+import sys
 import time
 from typing import Any
 
@@ -223,3 +224,61 @@ def test_stop_iteration_in_a_function_is_an_error_and_loses_nothing(build: Any, 
     plan = compile_plan(pipeline)
     with pytest.raises((RuntimeError, StopIteration)):
         plan.execute(0, size)
+
+
+def test_stop_iteration_at_the_last_element_of_a_large_filtered_range() -> None:
+    last = 40_000
+
+    def stop_at_the_end(pair: tuple[int, int]) -> int:
+        if pair[0] == last - 1:
+            raise StopIteration
+        return pair[0]
+
+    domain = hd.Range(last + 1).filter(lambda x: x != last) * hd.Range(1)
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        compile_plan(domain.map(stop_at_the_end).sum()).execute(0, last + 1)
+
+
+def test_stop_iteration_is_an_error_when_a_pipeline_is_iterated() -> None:
+    def stop(x: int) -> int:
+        raise StopIteration
+
+    for pipeline in (hd.Range(10).iterate().map(stop), hd.Range(10).iterate().filter(stop)):
+        with pytest.raises(RuntimeError, match="StopIteration"):
+            list(pipeline)
+
+
+def test_an_exception_that_refuses_attributes_is_the_one_that_is_raised() -> None:
+    class RefusingError(Exception):
+        def __setattr__(self, name: str, value: object) -> None:
+            raise AttributeError("read-only")
+
+    def refuse(x: int) -> int:
+        raise RefusingError
+
+    with pytest.raises(RefusingError):
+        hd.Range(10).map(refuse).run()
+
+
+def test_system_exit_in_a_submitted_serial_run_is_no_result() -> None:
+    run = hd.SerialContext().submit(hd.Range(3).map(sys.exit).collect())
+    with pytest.raises(SystemExit):
+        run.result(timeout=60)
+
+
+def test_whether_a_take_is_used_up_is_not_asked_by_folding_again_and_again() -> None:
+    folded = []
+
+    class Counting(hd.Action[int, int, int]):
+        def init(self) -> int:
+            return 0
+
+        def fold(self, partial: int, element: int) -> int:
+            folded.append(element)
+            return partial + 1
+
+        def merge(self, left: int, right: int) -> int:
+            return left + right
+
+    stream = hd.Range(200_000).filter(lambda x: x % 2).take(50_000).filter(lambda x: x % 3)
+    assert stream.action(Counting()).run() == len(folded) == 33_333

@@ -67,7 +67,8 @@ class First(Action[T, tuple[T, ...], Any]):
 class Max(Action[T, tuple[Any, list[T]], list[T]]):
     """All elements with the greatest key, in step order; with ``size`` the earliest ``size`` of them.
 
-    A partial is ``(key, elements)``; an empty list of elements marks the neutral one.
+    A partial is ``(key, elements)``; an empty list of elements marks the neutral one. A key that is not equal to
+    itself (nan) has no place in the order; such elements are left out wherever they stand.
     """
 
     def __init__(self, key: Callable[[T], Any] | None = None, size: int | None = None) -> None:
@@ -91,10 +92,12 @@ class Max(Action[T, tuple[Any, list[T]], list[T]]):
         key, size, better = self.key, self.size, self.better
         if not kept:
             for element in elements:
-                best, kept = (element if key is None else key(element)), [element]
-                break
+                best = element if key is None else key(element)
+                if best == best:
+                    kept = [element]
+                    break
             else:
-                return partial
+                return (None, [])
         if key is None:
             for element in elements:
                 # Equality first: ties are common, and for most types it is the cheaper question.

@@ -221,7 +221,10 @@ class Sum(Action[Any, SumPartial, Any]):
             return partial
         if isinstance(head, float):
             return self.fold_again(self.fold(partial, head), elements)
-        total = sum(elements, head)
+        try:
+            total = sum(elements, head)
+        except OverflowError:  # a float met an int that is larger than any float
+            raise FoldAgain from None
         if isinstance(total, float):  # floats among the ints: the C loop has rounded already
             raise FoldAgain
         return (exact + total, floats)
@@ -247,6 +250,8 @@ class Sum(Action[Any, SumPartial, Any]):
             return exact
         if not isinstance(exact, int):
             return exact + math.fsum(floats)
+        if not all(map(math.isfinite, floats)):
+            return sum(floats)
         try:
             return math.fsum([*_as_floats(exact), *floats])
         except OverflowError:  # on the way, or at the end
@@ -292,6 +297,8 @@ def _with_floats(exact: Any, values: list[float]) -> SumPartial:
     except ValueError:  # inf and -inf
         return (exact, (math.nan,))
     except OverflowError:
+        if special := [x for x in values if not math.isfinite(x)]:
+            return (exact, (sum(special),))
         large = [x for x in values if abs(x) > _LARGE]
         small = [x for x in values if abs(x) <= _LARGE]
         return _with_floats(exact + sum(map(int, large)), [0.0, 0.0, *small])

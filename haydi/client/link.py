@@ -6,7 +6,8 @@ others follow, asleep on a condition. When the leader has what he wants he leave
 A background thread leads while runs go on and nobody waits, and keeps the connection alive in between.
 
 Ctrl-C is taken between two messages, never in the middle of one, so that no result is lost half-merged; a
-second one does not wait.
+second one does not wait, and neither does what a signal handler of the program raises. Then the run whose result
+was just being merged is lost, and says so to whoever asks for it again; other runs lose nothing.
 """
 
 from __future__ import annotations
@@ -75,13 +76,14 @@ class Link:
         self._watch = watch
         self._runs: dict[int, LinkedRun] = {}
         self._outbox: deque[m.Message] = deque()
+        #: Received and not yet dealt with.
+        self._inbox: deque[m.Message] = deque()
         self._welcome: m.Welcome | None = None
         self._closed = False
         self._condition = threading.Condition(threading.Lock())
         self._leading = False
         self._background_leads = False
         self._foreground = 0
-        self._handles_ctrl_c = False
         self._awaited = False
         self._pressed = False
         self._wakeup = Wakeup()
@@ -240,53 +242,64 @@ class Link:
             self._outbox.append(hello("client") if self._welcome is None else m.Heartbeat())
         self._flush()
         deadlines = [run.next_deadline() for run in list(self._runs.values())]
-        ready = self._poll.wait(max(0.0, min([seconds, *(at - now for at in deadlines)])))
+        patience = 0.0 if self._inbox else min([seconds, *(at - now for at in deadlines)])
+        ready = self._poll.wait(max(0.0, patience))
         if self._wakeup.fileno() in ready:
             self._wakeup.clear()
         now = time.monotonic()
         if SOCKET in ready:
             self._receive(now)
+        self._deal_with_inbox()
         self._look_after(now)
         self._flush()
 
     def _flush(self, more: Sequence[m.Message] = ()) -> None:
-        messages = list(more)
-        while self._outbox:
-            messages.insert(len(messages) - len(more), self._outbox.popleft())
-        if messages:
-            self._connection.send(messages)
+        queued = list(self._outbox)
+        if queued or more:
+            self._connection.send([*queued, *more])
+        for _ in queued:  # not before they are sent: a signal handler may raise at any point
+            self._outbox.popleft()
 
     def _receive(self, now: float) -> None:
         try:
-            messages = self._connection.receive()
+            self._inbox.extend(self._connection.receive())
         except ProtocolError as error:
             self._lose(
                 ConnectionFailedError(
                     f"what answers at {self.address} is no haydi-scheduler of this version: {error}"
                 )
             )
-            return
-        self._heard_at = now
-        for message in messages:
+        else:
+            self._heard_at = now
+
+    def _deal_with_inbox(self) -> None:
+        while self._inbox:
+            message = self._inbox.popleft()
             run = self._runs.get(getattr(message, "run", -1))
-            if run is not None:
+            if run is None:
+                self._on_message(message)
+                continue
+            try:
                 run.on_message(message)
-            elif isinstance(message, m.Cluster):
-                self.daemons, self.slots = message.daemons, message.slots
-            elif isinstance(message, m.Welcome):
-                self._welcome = message
-            elif isinstance(message, m.Refused):
-                self._lose(
-                    ConnectionFailedError(f"the scheduler at {self.address} refuses: {message.reason}")
+            except BaseException:
+                run.on_lost(RunLostError("the run was interrupted while a result was being merged"))
+                raise
+
+    def _on_message(self, message: m.Message) -> None:
+        if isinstance(message, m.Cluster):
+            self.daemons, self.slots = message.daemons, message.slots
+        elif isinstance(message, m.Welcome):
+            self._welcome = message
+        elif isinstance(message, m.Refused):
+            self._lose(ConnectionFailedError(f"the scheduler at {self.address} refuses: {message.reason}"))
+        elif isinstance(message, m.Stop):
+            self._lose(RunLostError(f"the scheduler at {self.address} ended: {message.reason}"))
+        elif isinstance(message, m.Unknown) and self._welcome is not None:
+            self._lose(
+                RunLostError(
+                    f"the scheduler at {self.address} was restarted, or gave this program up as silent"
                 )
-            elif isinstance(message, m.Stop):
-                self._lose(RunLostError(f"the scheduler at {self.address} ended: {message.reason}"))
-            elif isinstance(message, m.Unknown) and self._welcome is not None:
-                self._lose(
-                    RunLostError(
-                        f"the scheduler at {self.address} was restarted, or gave this program up as silent"
-                    )
-                )
+            )
 
     def _look_after(self, now: float) -> None:
         if now >= self._watch_at:
@@ -313,15 +326,18 @@ class Link:
     def _take_ctrl_c(self) -> bool:
         """Have SIGINT come to :meth:`_on_ctrl_c` while this is the main thread's wait. False when that is not ours.
 
-        The handler stays until :meth:`close`; outside of a wait it does what Python's own does.
+        The handler stays until :meth:`close` or until another link's wait; outside of a wait it does what Python's
+        own does.
         """
         if threading.current_thread() is not threading.main_thread():
             return False
-        if not self._handles_ctrl_c:
-            if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        handler = signal.getsignal(signal.SIGINT)
+        if handler != self._on_ctrl_c:
+            if handler is not signal.default_int_handler and not isinstance(
+                getattr(handler, "__self__", None), Link
+            ):
                 return False  # the program has one of its own
             signal.signal(signal.SIGINT, self._on_ctrl_c)
-            self._handles_ctrl_c = True
         self._pressed = False
         self._awaited = True
         return True
@@ -334,7 +350,8 @@ class Link:
         self._wakeup.set()
 
     def _give_ctrl_c_back(self) -> None:
-        if self._handles_ctrl_c and threading.current_thread() is threading.main_thread():
-            if signal.getsignal(signal.SIGINT) == self._on_ctrl_c:
-                signal.signal(signal.SIGINT, signal.default_int_handler)
-            self._handles_ctrl_c = False
+        if (
+            threading.current_thread() is threading.main_thread()
+            and signal.getsignal(signal.SIGINT) == self._on_ctrl_c
+        ):
+            signal.signal(signal.SIGINT, signal.default_int_handler)

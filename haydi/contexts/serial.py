@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -54,8 +55,9 @@ class SerialRun(Run[R]):
                 element = "" if failure.element is None else f", element {failure.element}"
                 error.add_note(f"raised at step {failure.step}{element}")
                 self._failures.append(failure)
-        except BaseException:
+        except BaseException as error:
             self._state = "cancelled"
+            self._error = error
             raise
         finally:
             self._ended = time.perf_counter()
@@ -148,7 +150,8 @@ class SerialContext(Context):
         run: SerialRun[R] = SerialRun(compile_plan(check_pipeline(pipeline)), seconds_of("timeout", timeout))
 
         def work() -> None:
-            run.work()
+            with suppress(BaseException):  # whoever asks for the result is told
+                run.work()
             self.last_report = run.report
 
         threading.Thread(target=work, name="haydi-serial", daemon=True).start()

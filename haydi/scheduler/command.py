@@ -33,7 +33,7 @@ __all__ = ["command"]
 @click.option("--json-log", is_flag=True, help="Write the log as one JSON object a line.", show_envvar=True)
 @click.version_option(__version__, prog_name="haydi-scheduler")
 def command(host: str, port: int, log_level: str, json_log: bool) -> None:
-    r"""Start the scheduler of a Haydi cluster.
+    """Start the scheduler of a Haydi cluster.
 
     A cluster is one scheduler, any number of workers, and the programs that use them. In three terminals:
 
@@ -49,7 +49,7 @@ def command(host: str, port: int, log_level: str, json_log: bool) -> None:
     The log goes to stderr. SIGTERM and Ctrl-C end it in order; its workers then end too.
 
     Exit codes: 0 ended in order, 1 the address cannot be used, 2 wrong usage.
-    """
+    """  # noqa: D301 - the control character, which tells click to keep the lines
     logs.set_up(log_level, json_log)
     raise_descriptor_limit()
     try:

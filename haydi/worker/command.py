@@ -59,7 +59,7 @@ class _Workers(click.ParamType[int]):
 def command(
     address: str, workers: int, name: str, death_timeout: float, log_level: str, json_log: bool
 ) -> None:
-    r"""Start a worker daemon for the haydi-scheduler at ADDRESS (HOST:PORT).
+    """Start a worker daemon for the haydi-scheduler at ADDRESS (HOST:PORT).
 
     The daemon starts compute processes, which run the functions of your pipelines, and looks after them: one
     that dies is replaced, and what it had not reported runs again. Start one daemon on each machine:
@@ -73,7 +73,7 @@ def command(
     log.
 
     Exit codes: 0 ended in order, 2 wrong usage, 3 no scheduler answered in time, 4 the scheduler refused.
-    """
+    """  # noqa: D301 - the control character, which tells click to keep the lines
     nursery = Nursery.start()  # before the messaging library makes a thread
     logs.set_up(log_level, json_log)
     from haydi.errors import HaydiError

@@ -305,3 +305,70 @@ def test_a_forked_process_neither_uses_nor_keeps_the_cluster(tmp_path: Path) -> 
         assert eventually(lambda: not any(map(alive, cluster)), 5)
     finally:
         os.kill(int(child), signal.SIGKILL)
+
+
+INTERRUPTED_MERGE = """
+    import os, signal, time
+    import haydi as hd
+
+    class Interrupting(hd.Action):
+        def init(self): return 0
+        def fold(self, partial, x): return partial + x
+        def merge(self, left, right):
+            if os.getpid() == CLIENT and SIGNALS:
+                for number in SIGNALS:
+                    os.kill(CLIENT, number)
+                SIGNALS.clear()
+                time.sleep(0.01)  # where the signals arrive
+            return left + right
+
+    def ring(number, frame):
+        raise BaseException("the bell rings")
+
+    CLIENT = os.getpid()
+    SIGNALS = {signals}
+    signal.signal(signal.SIGALRM, ring)
+    first = hd.DistributedContext(spawn_workers=1)
+    print(hd.Range(10).sum().run(first))
+    ctx = hd.DistributedContext(spawn_workers=2)
+    other = ctx.submit(hd.Range(20_000).map(lambda x: (time.sleep(5e-6), x)[1]).sum())
+    run = ctx.submit(hd.Range(20_000).map(lambda x: (time.sleep(5e-6), x)[1]).iterate().action(Interrupting()))
+    try:
+        run.result(timeout=60)
+    except BaseException as error:
+        print(type(error).__name__)
+    try:
+        print(run.result(timeout=60))
+    except hd.HaydiError as error:
+        print(error)
+    print(other.result(timeout=60))
+    ctx.close()
+    first.close()
+"""
+
+
+@pytest.mark.parametrize(
+    ("signals", "raised", "then"),
+    [
+        ("[signal.SIGINT]", "KeyboardInterrupt", "199990000"),  # taken after the merge
+        ("[signal.SIGALRM]", "BaseException", "interrupted while"),
+    ],
+)
+def test_a_signal_during_a_merge_makes_nobody_wait_for_ever(
+    tmp_path: Path, signals: str, raised: str, then: str
+) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(textwrap.dedent(INTERRUPTED_MERGE.format(signals=signals)))
+    ended = subprocess.run(
+        [sys.executable, str(script)],
+        capture_output=True,
+        env=environment(),
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    lines = ended.stdout.splitlines()
+    assert len(lines) == 4, ended.stderr
+    assert lines[:2] == ["45", raised]
+    assert then in lines[2]
+    assert lines[3] == "199990000"
