@@ -51,11 +51,20 @@ ELEMENT_TEXT_MAX: Final = 300
 class _Position:
     """The step and the element that a run step by step is at."""
 
-    step: int
+    #: Either the step, or what tells it.
+    at: int | Callable[[], int]
     element: Any = None
     known: bool = False
     #: The source was asked for more than its last element.
     finished: bool = False
+
+    @property
+    def step(self) -> int:
+        return self.at if isinstance(self.at, int) else self.at()
+
+    def move(self, at: int | Callable[[], int]) -> None:
+        """On to the next step; its element is not known yet."""
+        self.at, self.known = at, False
 
 
 @dataclass(frozen=True)
@@ -84,6 +93,10 @@ class Plan:
         for t in self.transformations:
             elements = map(t.function, elements) if isinstance(t, Map) else filter(t.function, elements)
         return elements
+
+    def cut(self, start: int, stop: int) -> int:
+        """A step in ``(start, stop]`` that is a good place to stop at, for whoever is free to choose."""
+        return self.source.cut(start, stop) if isinstance(self.source, CnfsSource) else stop
 
     def execute(self, start: int, stop: int) -> Any:
         """The partial of steps ``[start, stop)``.
@@ -151,26 +164,31 @@ class Plan:
                     "a function raised StopIteration, which would end the stream without a word"
                 )
         except Exception as error:
-            _attach(error, position.step, position.step + 1, position if position.known else None)
+            step = position.step
+            _attach(error, step, step + 1, position if position.known else None)
             raise
         return partial
 
     def _tracked(self, start: int, stop: int, position: _Position) -> Iterator[Any]:
-        if self.source.one_each:
-            elements = self.source.elements(start, stop)
+        source = self.source
+        if isinstance(source, CnfsSource):  # most of its steps have no element
+            for element in source.tracked(start, stop, position.move):
+                position.element, position.known = element, True
+                yield element
+        elif source.one_each:
+            elements = source.elements(start, stop)
             for step in range(start, stop):
-                position.step, position.known = step, False
+                position.move(step)
                 for element in elements:
                     position.element, position.known = element, True
                     yield element
                     break
-            position.finished = True
-            return
-        for step in range(start, stop):
-            position.step, position.known = step, False
-            for element in self.source.elements(step, step + 1):
-                position.element, position.known = element, True
-                yield element
+        else:
+            for step in range(start, stop):
+                position.move(step)
+                for element in source.elements(step, step + 1):
+                    position.element, position.known = element, True
+                    yield element
         position.finished = True
 
     def locate(self, start: int, stop: int, error: Exception) -> Any:

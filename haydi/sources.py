@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from random import Random
@@ -91,7 +91,10 @@ class GenerateSource:
 
 @dataclass(frozen=True)
 class CnfsSource:
-    """One representative of each class of a strict domain; a step is a branch of the search for them."""
+    """One representative of each class of a strict domain; a step is an address in the search for them.
+
+    There are as many steps as there are elements, isomorphic or not, so most ranges of steps have few elements or none.
+    """
 
     representatives: Representatives
 
@@ -105,6 +108,16 @@ class CnfsSource:
 
     def elements(self, start: int, stop: int) -> Iterator[Any]:
         return self.representatives.elements(start, stop)
+
+    def cut(self, start: int, stop: int) -> int:
+        """A step in ``(start, stop]`` that is a good place to stop at."""
+        return self.representatives.cut(start, stop)
+
+    def tracked(self, start: int, stop: int, note: Callable[[Callable[[], int]], object]) -> Iterator[Any]:
+        """As :meth:`elements`; before each one is made, ``note`` is given a function that tells its step, which can be
+        called until the next element is asked for.
+        """
+        return self.representatives.tracked(start, stop, note)
 
     def count(self, start: int, stop: int) -> int | None:
         return self.representatives.count(start, stop)

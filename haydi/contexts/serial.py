@@ -72,6 +72,8 @@ class SerialRun(Run[R]):
                 self._state = "timeout"
                 break
             stop = min(plan.steps, self._position + stride)
+            if stop < plan.steps:
+                stop = plan.cut(self._position, stop)
             self._partial = action.merge(self._partial, plan.execute(self._position, stop))
             taken = time.perf_counter() - before
             self._position = stop
@@ -81,7 +83,7 @@ class SerialRun(Run[R]):
             if action.early and action.is_final(self._partial):
                 break
             if taken < STRIDE_SECONDS / 2:
-                stride *= 2
+                stride *= 2 if taken > STRIDE_SECONDS / 16 else 8
             elif taken > STRIDE_SECONDS * 2:
                 stride = max(1, stride // 2)
         if self._state == "cancelled":

@@ -13,8 +13,9 @@ The rooms, from the bottom to the top:
 * ``group``, ``trie``, ``watch``: all renamings as rows, and kernel W, which looks at each of them only while
   it matters;
 * ``tester``: test C, for groups that are too large to be listed;
-* ``orderly``: the walk over the tree of canonical prefixes, to be cut at any place;
-* ``generate``, ``cnf_values``: from a domain to its representatives, and back;
+* ``branching``, ``orderly``: the walk over the tree of canonical prefixes, to be cut at any place;
+* ``addresses``: these places, numbered, so that work can be divided;
+* ``runs``, ``generate``, ``cnf_values``: from a domain to its representatives, and back;
 * ``words``, ``partition``, ``rules``, ``twins``, ``search``, ``canon``: canonical forms of single objects;
 * ``species``, ``counting``, ``uniform``: numbers of classes, and random classes, without a list of them.
 """

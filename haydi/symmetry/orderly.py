@@ -4,39 +4,28 @@ A vector is the least of its orbit only if no renaming makes a beginning of it l
 canonical vectors form a tree, and a depth-first walk that asks an :class:`Engine` at each step reaches all
 of them and little else. Nothing is remembered, compared or removed afterwards.
 
-**Choices.** The walk goes down by *choices*, and a node is named by the choices that lead to it, a *path*:
-
-* at most positions the choice is the entry;
-* in a free Set the choice is the position of the next item, or -1: no more items. So a Set comes right
-  before those that extend it by later items. A Set that is not canonical by itself has no canonical
-  extension by later items (Read, 1978; Faradzev, 1978), so the walk asks first whether the Set could end
-  where it is.
+The walk goes down by *choices*, and a node is named by the choices that lead to it, a *path*
+(:mod:`haydi.symmetry.branching`).
 
 **Events.** ``(i, own)`` says: all vectors that begin with ``f[:i]`` are canonical. With ``own`` false ``i``
 lies in a free Set and its end there has been told already: these have at least one more item of the Set.
 
-**Cuts.** Siblings are numbered in the order in which they are visited, so visiting order is the lexicographic
-order of paths, and a walk can begin at any of them: it gets there by replaying the choices.
-:meth:`Walk.prefixes` lists paths of nodes that have little below them, which are places to cut; a walk that
-is told of them gives no event that reaches over a cut, so that the events of the piece between two of them
-are those with a path between the two.
+**Bounds.** Siblings are numbered in the order in which they are visited, so visiting order is the lexicographic
+order of paths. A walk can begin at any path, whether a node has it or not: it gets there by replaying the
+choices (:meth:`Walk.seek`). It can be stopped before any path (:meth:`Walk.next`), and an event never reaches
+over that bound. So the events between two paths are the same elements whoever makes them, and the tree can be
+cut anywhere. How such places are numbered is the business of :mod:`haydi.symmetry.addresses`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Set
-from typing import Any, Protocol
+from collections.abc import Generator, Iterable, Sequence
+from typing import Any, NamedTuple, Protocol
 
-from haydi.symmetry.layout import Layout
-from haydi.symmetry.structure import OrderNode, SetNode
+from haydi.symmetry.branching import Branching, Path
+from haydi.symmetry.structure import SetNode
 
-__all__ = ["Engine", "Path", "Walk"]
-
-#: The choices from the root to a node.
-Path = tuple[int, ...]
-
-#: Alphabets that are larger than that are not cut into their elements where nothing else depends on them.
-_CUT_SIZE_MAX = 1 << 12
+__all__ = ["Engine", "Look", "Scout", "Walk"]
 
 
 class Engine(Protocol):
@@ -79,8 +68,11 @@ class Engine(Protocol):
 #: event.
 Child = tuple[int, int, bool]
 
+#: Children, one after another. Where one stands for several, sending True has them told one by one.
+Children = Generator[Child, "bool | None", None]
 
-def _entries(engine: Engine, i: int, choices: Iterable[int]) -> Iterator[Child]:
+
+def _entries(engine: Engine, i: int, choices: Iterable[int]) -> Children:
     """The children of a node where an entry is chosen; the engine is at the child while that is visited."""
     f = engine.f
     for choice in choices:
@@ -90,7 +82,7 @@ def _entries(engine: Engine, i: int, choices: Iterable[int]) -> Iterator[Child]:
             engine.retreat(i)
 
 
-def _items(engine: Engine, i: int, node: SetNode, first: int, whole: bool) -> Iterator[Child]:
+def _items(engine: Engine, i: int, node: SetNode, ends: bool, items: range, first: int) -> Children:
     """The children of a node where the next item of a free Set is chosen, or the end of the Set.
 
     The end is tried first. When its walk is over, the comparisons it has caused are kept, and items are left
@@ -101,31 +93,29 @@ def _items(engine: Engine, i: int, node: SetNode, first: int, whole: bool) -> It
         engine: The engine.
         i: The position of the first item to choose from.
         node: The Set.
+        ends: Whether the Set may end here.
+        items: Where the next item may be.
         first: The first choice to make.
-        whole: Whether several children may be told of in one event.
     """
     stop, f, waiting = node.stop, engine.f, engine.waiting
-    inside = f[node.start : i].count(0)
     kept: Any = None
     if first == -1:
         if i == node.start and stop == engine.m:
             # Nothing that leaves everything before in its place moves the empty Set.
             engine.settle(i)
-            if node.size_min == 0:
+            if ends:
                 yield -1, stop, True
         else:
             if not engine.spine(i, stop):
                 return
-            if inside >= node.size_min:
+            if ends:
                 yield -1, stop, True
             kept = engine.unwind(i, stop)
-    # Past an item at j there are stop - j - 1 others, and the Set must come to its smallest size.
-    last = stop - max(1, node.size_min - inside) if inside < node.size_max else -1
     at = i
-    while at <= last:
+    for at in items:
         if at >= first:
-            if whole and at > i and not waiting[at]:
-                yield at, at, False
+            # Where nothing waits, all that follow are canonical.
+            if at > i and not waiting[at] and not (yield at, at, False):
                 break
             f[at] = 0
             if engine.advance(at):
@@ -137,145 +127,242 @@ def _items(engine: Engine, i: int, node: SetNode, first: int, whole: bool) -> It
                 break
         else:
             engine.exclude(kept, at, stop)
-        at += 1
+    else:
+        at = max(i, items.stop)
     for j in range(at - 1, i - 1, -1):
         engine.retreat(j)
 
 
 class Walk:
-    """Depth-first walks over the canonical prefixes of a layout.
+    """A depth-first walk over the canonical prefixes of a layout.
 
     Args:
-        layout: The layout.
-        engine: What tells canonical prefixes; it is left as it was found, unless a walk is given up half-way.
+        branching: The choices of the layout.
+        engine: What tells canonical prefixes; nobody else may use it.
 
     >>> from haydi.domains import Subsets, USet
+    >>> from haydi.symmetry.layout import Layout
     >>> from haydi.symmetry.watch import watch
     >>> n = USet(3, "n")
     >>> layout = Layout(Subsets(n * n, 0, 2))
-    >>> walk = Walk(layout, watch(layout))
-    >>> sum(layout.root.count(walk.engine.f, i, own) for i, own in walk.events())
-    11
-    >>> list(walk.prefixes(8))
-    [(-1,), (0, -1), (0, 1), (0, 3), (0, 4), (0, 5), (0, 7), (1,), (3,)]
+    >>> walk = Walk(Branching(layout), watch(layout))
+    >>> walk.seek(())
+    >>> while (event := walk.next((0, 3))) is not None:
+    ...     print(walk.path, layout.root.build(walk.engine.f))
+    (-1,) {}
+    (0, -1) {(n0, n0)}
+    (0, 1, -1) {(n0, n0), (n0, n1)}
+    >>> walk.next(None), walk.path
+    ((9, True), (0, 3, -1))
     """
 
-    def __init__(self, layout: Layout, engine: Engine) -> None:
-        self.layout = layout
+    def __init__(self, branching: Branching, engine: Engine) -> None:
+        self.layout = branching.layout
         self.engine = engine
+        self._branching = branching
+        self._levels: list[Children] = []
         self._choices: list[int] = []
-        self._set_of: list[SetNode | None] = [None] * (layout.m + 1)
-        self._sized_of: list[SetNode | None] = [None] * (layout.m + 1)
-        self._order_of: list[OrderNode | None] = [None] * (layout.m + 1)
-        for node in layout.sets:
-            of = self._set_of if node.free else self._sized_of
-            of[node.start : node.stop] = [node] * (node.stop - node.start)
-        for order in layout.orders:
-            self._order_of[order.start : order.stop] = [order] * (order.stop - order.start)
+        #: For each level, how many entries the engine knows.
+        self._known: list[int] = []
+        #: A node that was met and not told.
+        self._pending: tuple[int, bool] | None = None
+
+    @property
+    def f(self) -> Sequence[int]:
+        """The vector of the last event."""
+        return self.engine.f
 
     @property
     def path(self) -> Path:
         """The path of the last event."""
         return tuple(self._choices)
 
-    def events(self, start: Path = (), cut: Set[Path] = frozenset()) -> Iterator[tuple[int, bool]]:
-        """All canonical vectors from one path on.
-
-        Args:
-            start: The first path; the empty one is the root.
-            cut: Nodes of which the children shall be told one by one.
-
-        Yields:
-            ``(i, own)``, see the module; ``engine.f`` holds the entries, and ``path`` the path, until the
-            next event is asked for.
-        """
-        return self._walk(start, cut, None)
-
-    def prefixes(self, limit: int) -> Iterator[Path]:
-        """Paths to the topmost nodes below which there are at most so many vectors, canonical or not, in
-        order.
-
-        What lies below these nodes is everything, each once; below some there may be nothing.
-        """
-        return (self.path for _ in self._walk((), frozenset(), limit))
-
     def automorphisms(self, i: int, own: bool) -> int:
         """Number of renamings that leave the vectors of an event as they are: the same for all of them."""
         return self.engine.automorphisms if own and i == self.layout.m else self.engine.kernel
 
-    def _walk(self, start: Path, cut: Set[Path], limit: int | None) -> Iterator[tuple[int, bool]]:
+    def seek(self, path: Path) -> None:
+        """Go to a place: the next event will be that of the first node whose path is not less."""
+        self._reset()
         if self.layout.root.total == 0:
             return
-        waiting = self.engine.waiting
-        choices = self._choices = []
-        deepest = max(map(len, cut), default=-1)
-        whole = limit is None and () not in cut
-        if not start and self._is_told(0, True, whole, limit):
-            yield 0, True
-            return
-        levels = [self._children(0, start[:1], whole)]
-        choices.append(-2)
-        # How many of the choices are those that lead to the start.
-        replayed = 0
-        while levels:
-            child = next(levels[-1], None)
-            if child is None:
-                levels.pop()
-                choices.pop()
-                continue
-            choices[-1], i, own = child
-            level = len(levels)
-            replays = level < len(start) and replayed == level - 1 and choices[-1] == start[level - 1]
-            replayed = level if replays else min(replayed, level - 1)
-            whole = limit is None and (level > deepest or self.path not in cut)
-            if not replays and (not own or (whole and not waiting[i]) or self._is_told(i, own, whole, limit)):
-                yield i, own
-            else:
-                levels.append(self._children(i, start[level : level + 1] if replays else (), whole))
-                choices.append(-2)
+        node: tuple[int, bool] | None = (0, True)
+        for level, choice in enumerate(path):
+            assert node is not None
+            if node[0] == self.layout.m:
+                node = self._forward()
+                break
+            self._push(node[0], choice)
+            node = self._forward()
+            if len(self._choices) <= level or self._choices[level] != choice:
+                break
+            if node is not None and not node[1] and level + 1 < len(path):
+                node = self._split()
+        self._pending = node
 
-    def _is_told(self, i: int, own: bool, whole: bool, limit: int | None) -> bool:
-        """Whether a node is an event, rather than a place to go down."""
-        if i == self.layout.m:
-            return True
-        if not self.engine.waiting[i] and (whole or not self._worth_cutting(i)):
-            return True
-        return limit is not None and self.layout.root.count(self.engine.f, i, own) <= limit
-
-    def _worth_cutting(self, i: int) -> bool:
-        """Whether a node below which everything is canonical should have its children told one by one."""
-        layout = self.layout
-        return i < layout.m and layout.alphabets[layout.kind[i]].size <= _CUT_SIZE_MAX
-
-    def _children(self, i: int, first: Path, whole: bool) -> Iterator[Child]:
-        """The children of a node.
+    def next(self, stop: Path | None) -> tuple[int, bool] | None:
+        """The next event with a path that is less than ``stop``.
 
         Args:
-            i: The first position not known.
-            first: The first child to visit, if not the very first.
-            whole: Whether several of them may be told of in one event.
-        """
-        node = self._set_of[i]
-        if node is not None:
-            return _items(self.engine, i, node, first[0] if first else -1, whole)
-        choices: Iterable[int] = self._choices_at(i)
-        if first:
-            choices = [choice for choice in choices if choice >= first[0]]
-        return _entries(self.engine, i, choices)
+            stop: A bound; None for none. It may grow from call to call.
 
-    def _choices_at(self, i: int) -> range | list[int]:
-        """The entries that position ``i`` may have, after those before it."""
-        layout, f = self.layout, self.engine.f
-        entries = range(layout.alphabets[layout.kind[i]].size)
-        order = self._order_of[i]
-        if order is not None:
-            used = set(f[order.start : i])
-            return [entry for entry in entries if entry not in used]
-        node = self._sized_of[i]
+        Returns:
+            ``(i, own)``, see the module; ``engine.f`` holds the entries, and ``path`` the path, until the next
+            one is asked for. None when there is none.
+        """
+        waiting = self.engine.waiting
+        node, self._pending = self._pending, None
         if node is None:
-            return entries
-        if i < node.first:
-            return range(max(0, node.size_max - node.size_min + 1))
-        size = node.size_min + (f[node.start] if node.sized else 0)
-        missing = size - f[node.first : i].count(0)
-        return range(0 if missing else 1, 2 if missing < node.stop - i else 1)
+            node = self._forward()
+        while node is not None:
+            i, own = node
+            if stop is not None and self.path >= stop:
+                self._pending = node
+                return None
+            if (not own or not waiting[i]) and not self._reaches_over(stop, i, own):
+                return node
+            if own:
+                self._push(i, -1)
+                node = self._forward()
+            else:
+                node = self._split()
+        return None
+
+    def _reaches_over(self, stop: Path | None, i: int, own: bool) -> bool:
+        """Whether the bound, which is not reached yet, lies inside of what is below a node."""
+        if stop is None or i == self.layout.m:
+            return False
+        level = len(self._choices) - (not own)
+        return stop[:level] == tuple(self._choices[:level])
+
+    def _push(self, i: int, first: int) -> None:
+        """Go down to the children of a node, from one choice on."""
+        branching, engine = self._branching, self.engine
+        node = branching.free_set(i)
+        children: Children
+        if node is not None:
+            children = _items(engine, i, node, *branching.items(engine.f, i, node), max(-1, first))
+        else:
+            choices: Iterable[int] = branching.entries(engine.f, i)
+            if first > 0:
+                choices = [choice for choice in choices if choice >= first]
+            children = _entries(engine, i, choices)
+        self._levels.append(children)
+        self._choices.append(-2)
+        self._known.append(i)
+
+    def _forward(self) -> tuple[int, bool] | None:
+        """The next node, below or beside the last one."""
+        while self._levels:
+            child = next(self._levels[-1], None)
+            if child is not None:
+                return self._at(child)
+            self._levels.pop()
+            self._choices.pop()
+            self._known.pop()
+        return None
+
+    def _split(self) -> tuple[int, bool]:
+        """The first of several children of which the last node told at once."""
+        return self._at(self._levels[-1].send(True))
+
+    def _at(self, child: Child) -> tuple[int, bool]:
+        self._choices[-1], self._known[-1], own = child
+        return self._known[-1], own
+
+    def _reset(self) -> None:
+        for i in range(self._known[-1] - 1 if self._known else -1, -1, -1):
+            self.engine.retreat(i)
+        self._levels, self._choices, self._known, self._pending = [], [], [], None
+
+
+class Look(NamedTuple):
+    """A node, looked at.
+
+    Attributes:
+        i: The first position that is not known there.
+        free: Whether everything below is canonical.
+        choices: The choices that lead to canonical prefixes; where ``free``, none are looked for.
+    """
+
+    i: int
+    free: bool
+    choices: Sequence[int]
+
+
+class Scout:
+    """Looks at single nodes.
+
+    Args:
+        branching: The choices of the layout.
+        engine: What tells canonical prefixes; nobody else may use it.
+
+    >>> from haydi.domains import Subsets, USet
+    >>> from haydi.symmetry.layout import Layout
+    >>> from haydi.symmetry.watch import watch
+    >>> n = USet(3, "n")
+    >>> layout = Layout(Subsets(n * n, 0, 2))
+    >>> scout = Scout(Branching(layout), watch(layout))
+    >>> scout.look((0,))
+    Look(i=1, free=False, choices=[-1, 1, 3, 4, 5])
+    """
+
+    def __init__(self, branching: Branching, engine: Engine) -> None:
+        self._branching = branching
+        self._engine = engine
+        self._path: list[int] = []
+        self._known = [0]
+
+    def look(self, path: Path) -> Look:
+        """Look at the node of a path, which must be there."""
+        engine, branching, known = self._engine, self._branching, self._known
+        same = 0
+        for mine, other in zip(self._path, path, strict=False):
+            if mine != other:
+                break
+            same += 1
+        for i in range(known[-1] - 1, known[same] - 1, -1):
+            engine.retreat(i)
+        del self._path[same:], known[same + 1 :]
+        for choice in path[same:]:
+            i = branching.down(engine.f, known[-1], choice)
+            for p in range(known[-1], i):
+                found = engine.advance(p)
+                assert found, f"no canonical vector begins with the choices {path}"
+            self._path.append(choice)
+            known.append(i)
+        i = known[-1]
+        if not engine.waiting[i]:
+            return Look(i, True, ())
+        return Look(i, False, self._canonical(i))
+
+    def _canonical(self, i: int) -> list[int]:
+        engine, branching = self._engine, self._branching
+        node = branching.free_set(i)
+        if node is None:
+            return [choice for choice, _, _ in _entries(engine, i, branching.entries(engine.f, i))]
+        f, stop = engine.f, node.stop
+        ends, items = branching.items(f, i, node)
+        found = [-1] if ends else []
+        if not engine.spine(i, stop):
+            return []
+        engine.unwind(i, stop)
+        done = i
+        for at in items:
+            if at > i and not engine.waiting[at]:
+                found += range(at, items.stop)
+                break
+            f[at] = 0
+            if engine.advance(at):
+                # An item that the Set cannot end with has nothing below it.
+                if engine.spine(at + 1, stop):
+                    engine.unwind(at + 1, stop)
+                    found.append(at)
+                engine.retreat(at)
+            f[at] = 1
+            if not engine.advance(at):
+                break
+            done = at + 1
+        for j in range(done - 1, i - 1, -1):
+            engine.retreat(j)
+        return found

@@ -85,6 +85,7 @@ class Watch(ABC):
     def settle(self, i: int) -> None:
         """Take notice that all entries from ``i`` on are 1, which no renaming still in play can change."""
         self.f[i:] = [1] * (self.m - i)
+        self._trails[i:] = [_NOTHING] * (self.m - i)
         self._found = sum(self._asleep(k) for k in range(i, self.m))
 
     @abstractmethod

@@ -206,6 +206,8 @@ class Compute:
         while stride.position < stride.stop and not final:
             start = stride.position
             stop = stride.chunk_stop = min(start + size, stride.stop)
+            if stop < stride.stop:
+                stop = stride.chunk_stop = self._guard(stride.number, plan.cut, start, stop)
             chunk = self._guard(stride.number, plan.execute, start, stop)
             final = self._absorb(plan, stride, chunk)
             began, now = now, perf_counter()
