@@ -134,8 +134,13 @@ int64_t watch_keep(Watch *watch, Engine *engine, int32_t i);
 void watch_replay(Watch *watch, Engine *engine, int64_t kept, int32_t i);
 void watch_forget(Watch *watch, int64_t kept);
 
-/* Whether a canonical vector may begin with f[:known]. */
-bool test_known(Test *test, Engine *engine);
+/* Whether a canonical vector may begin with f[:known]. `before` are the proofs (test.c) of a vector that differs from
+ * it in positions of `changed` alone, whose bit p & 63 stands for position p; NULL where there are none. */
+bool test_known(Test *test, Engine *engine, const uint64_t *before, uint64_t changed);
+/* How many proofs there are of one vector, and those of the last one that was tested. */
+size_t test_proofs(const Test *test);
+void test_keep_proofs(const Test *test, uint64_t *proofs);
+void test_forget_proofs(Test *test);
 /* Mark the items x of [start, stop) that an automorphism found by the last test takes to an earlier one. */
 void test_mark_repeats(Test *test, int32_t start, int32_t stop, uint64_t *marks);
 
@@ -163,6 +168,7 @@ typedef struct {
     bool marked;    /* ITEM: marks say which items to leave out */
     int64_t kept;   /* ITEM: what watch_keep() gave, or -1 */
     uint64_t *marks;
+    uint64_t *proofs; /* of the node's vector; in a free Set of that where all that follow are left out */
 } Level;
 
 typedef struct {

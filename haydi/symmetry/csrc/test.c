@@ -2,6 +2,11 @@
  *
  * A renaming is kept as the atoms of the slots and the slots of the atoms; where it takes positions and values is
  * looked up (tables.c).
+ *
+ * The next vector differs from the last one in an entry or a few, and most searches never look there. So each search
+ * that failed leaves a *proof*: the positions that it looked at (those with the same last 6 bits are taken together).
+ * While none of these is changed, the search need not be repeated; the walk keeps the proofs of each vector on its
+ * path. Twins that were tried once for all of them would have looked elsewhere: such a proof is void.
  */
 #include "tables.h"
 
@@ -14,6 +19,10 @@ typedef struct {
     uint8_t slot[SLOTS_MAX]; /* of each atom */
 } Renaming;
 
+/* Proofs are kept for up to so many slots. */
+#define PROOF_SLOTS_MAX 16
+#define VOID UINT64_MAX
+
 struct Test {
     const Plan *plan;
     const Tables *tables;
@@ -22,6 +31,10 @@ struct Test {
     int32_t known;
     Engine *engine;
     uint64_t searches;
+    uint64_t looked; /* at these positions, by the search that goes on */
+    uint64_t *proofs; /* of the last vector: that slots a < b are no twins, and that no automorphism takes a to b */
+    uint64_t levels[SLOTS_MAX]; /* the cells where slots up to k are decided */
+    int32_t first[SLOTS_MAX];   /* the first position that the search at level k has to look at */
     uint8_t twin[SLOTS_MAX];  /* the first slot whose atom can be swapped with that of this one */
     Renaming identity, automorphism;
     Renaming found[SLOTS_MAX]; /* generators, beside the swaps of twins */
@@ -33,7 +46,39 @@ void test_free(Test *test) {
     if (!test) return;
     cells_clear(&test->cache);
     release(test->joined);
+    release(test->proofs);
     release(test);
+}
+
+static size_t n_pairs(const Plan *plan) {
+    size_t slots = (size_t)plan->slots;
+    return slots > PROOF_SLOTS_MAX ? 0 : slots * (slots - 1) / 2;
+}
+
+static inline size_t pair_number(int32_t a, int32_t b) { return (size_t)(b * (b - 1) / 2 + a); }
+
+size_t test_proofs(const Test *test) { return 2 * n_pairs(test->plan); }
+
+void test_keep_proofs(const Test *test, uint64_t *proofs) {
+    memcpy(proofs, test->proofs, test_proofs(test) * sizeof *proofs);
+}
+
+void test_forget_proofs(Test *test) { memset(test->proofs, 0xFF, test_proofs(test) * sizeof *test->proofs); }
+
+/* Slots up to k are decided; the others of its USet are a cell, those of each later USet too. */
+static uint64_t level_cells(const Plan *plan, int32_t k) {
+    uint64_t begins = k + 2 < 64 ? ((uint64_t)1 << (k + 2)) - 1 : UINT64_MAX;
+    for (int32_t start = 0; start < plan->slots; start = plan->slot_stop[start]) begins |= (uint64_t)1 << start;
+    return plan->slots < 64 ? begins & (((uint64_t)1 << plan->slots) - 1) : begins;
+}
+
+/* The first position that renamings move which leave the slots before k alone. */
+static int32_t first_moved(const Plan *plan, int32_t k) {
+    if (!plan->fixed) return 0;
+    for (int32_t p = 0; p < plan->m; p++)
+        for (int32_t i = k; i + 1 < plan->slots; i++)
+            if (plan->slot_stop[i] > i + 1 && plan->swap_src[(size_t)i * (size_t)plan->m + (size_t)p] != p) return p;
+    return plan->m;
 }
 
 Test *test_new(const Plan *plan, const Tables *tables) {
@@ -43,7 +88,13 @@ Test *test_new(const Plan *plan, const Tables *tables) {
     test->tables = tables;
     for (int32_t i = 0; i < SLOTS_MAX; i++) test->identity.atom[i] = test->identity.slot[i] = (uint8_t)i;
     test->joined = fetch((size_t)plan->m, sizeof *test->joined);
-    if (test->joined && cells_init(&test->cache, tables) == FINE) return test;
+    test->proofs = fetch(test_proofs(test), sizeof *test->proofs);
+    for (int32_t k = 0; k < plan->slots; k++) {
+        test->levels[k] = level_cells(plan, k);
+        test->first[k] = first_moved(plan, k);
+    }
+    if (test->proofs) test_forget_proofs(test);
+    if (test->joined && test->proofs && cells_init(&test->cache, tables) == FINE) return test;
     test_free(test);
     return NULL;
 }
@@ -77,6 +128,8 @@ static inline Value moved(const Test *test, const Renaming *renaming, int32_t p,
 
 static Outcome search(Test *test, Renaming renaming, uint64_t begins, int32_t p);
 
+static inline void look_at(Test *test, int32_t p) { test->looked |= (uint64_t)1 << (p & 63); }
+
 static inline uint64_t parted_after(const Test *test, uint64_t begins, int32_t slot) {
     return slot + 1 < test->plan->slots ? begins | (uint64_t)1 << (slot + 1) : begins;
 }
@@ -86,7 +139,10 @@ static Outcome branch(Test *test, const Renaming *renaming, uint64_t begins, int
     uint64_t seen = 0, parted = parted_after(test, begins, cell);
     for (int32_t slot = cell; slot < cell + size; slot++) {
         uint64_t twin = (uint64_t)1 << test->twin[renaming->atom[slot]];
-        if (seen & twin) continue;
+        if (seen & twin) {
+            test->looked = VOID;
+            continue;
+        }
         seen |= twin;
         Renaming next = *renaming;
         if (slot != cell) swap_slots(&next, cell, slot);
@@ -114,6 +170,12 @@ static inline Move stop(State *state, Outcome outcome) {
 /* The position stays in its place. */
 static inline Move alone(Test *test, State *state, const Cells *cells) {
     int32_t p = state->p, q = source(test, state->renaming, p);
+    if (q == p && test->plan->fixed) {
+        state->p++;
+        return GO_ON;
+    }
+    look_at(test, p);
+    look_at(test, q);
     if (q >= test->known) return stop(state, FAILED);
     int64_t number;
     Value value = moved(test, state->renaming, p, test->f[q], &number), here = test->f[p];
@@ -152,8 +214,10 @@ static inline Move together(Test *test, State *state, const Cells *cells, const 
     int32_t p = state->p, size = place->size;
     Value here = test->f[p], least = UINT32_MAX, values[SLOTS_MAX];
     bool exact = true, in_row = place->row >= 0 && place->orbit[0] == p;
+    look_at(test, p);
     for (int32_t t = 0; t < size; t++) {
         int32_t at = place->orbit[t], q = source(test, state->renaming, at);
+        look_at(test, q);
         if (q >= test->known) {
             exact = false;
             continue;
@@ -176,6 +240,7 @@ static inline Move together(Test *test, State *state, const Cells *cells, const 
     }
     sort_cell(state, place->row, values, size);
     for (int32_t t = 0; t < size; t++) {
+        look_at(test, p + t);
         if (p + t >= test->known) return stop(state, FAILED);
         if (values[t] != test->f[p + t]) return stop(state, values[t] < test->f[p + t] ? REFUTED : FAILED);
     }
@@ -196,7 +261,10 @@ static Outcome search(Test *test, Renaming renaming, uint64_t begins, int32_t p)
             test->automorphism = renaming;
             return FOUND;
         }
-        if (state.p >= test->known || engine->trouble != FINE) return FAILED;
+        if (state.p >= test->known || engine->trouble != FINE) {
+            look_at(test, state.p);
+            return FAILED;
+        }
         if (!cells || cells->begins != state.begins) cells = cells_of(&test->cache, state.begins);
         if (!cells) {
             engine->trouble = NO_MEMORY;
@@ -226,7 +294,8 @@ static void join8(uint8_t *joined, int32_t x, int32_t y) {
         joined[x] = (uint8_t)y;
 }
 
-static bool are_twins(const Test *test, int32_t a, int32_t b) {
+/* Otherwise *looked says where that was seen. */
+static bool are_twins(const Test *test, int32_t a, int32_t b, uint64_t *looked) {
     const Plan *plan = test->plan;
     const Tables *tables = test->tables;
     size_t at = (size_t)(a * plan->slots + b);
@@ -234,8 +303,12 @@ static bool are_twins(const Test *test, int32_t a, int32_t b) {
     for (size_t k = tables->pairs_at[at]; k < tables->pairs_at[at + 1]; k++) {
         Pair pair = tables->pairs[k];
         /* Both are known, or neither is. */
-        if (pair.q >= test->known ? pair.p < test->known : plan->fixed && f[pair.p] != f[pair.q]) return false;
+        if (pair.q >= test->known ? pair.p < test->known : plan->fixed && f[pair.p] != f[pair.q]) {
+            *looked = (uint64_t)1 << (pair.p & 63) | (uint64_t)1 << (pair.q & 63);
+            return false;
+        }
     }
+    *looked = VOID;
     if (plan->fixed) return true;
     Renaming swap = test->identity;
     swap_slots(&swap, a, b);
@@ -246,58 +319,70 @@ static bool are_twins(const Test *test, int32_t a, int32_t b) {
     return true;
 }
 
-static void find_twins(Test *test) {
+static void find_twins(Test *test, const uint64_t *before, uint64_t changed) {
     const Plan *plan = test->plan;
+    uint64_t *proofs = n_pairs(plan) ? test->proofs : NULL, looked;
     for (int32_t start = 0; start < plan->slots; start = plan->slot_stop[start])
         for (int32_t b = start; b < plan->slot_stop[start]; b++) {
             test->twin[b] = (uint8_t)b;
-            for (int32_t a = start; a < b; a++)
-                if (test->twin[a] == a && are_twins(test, a, b)) {
-                    test->twin[b] = (uint8_t)a;
-                    break;
-                }
+            for (int32_t a = start; a < b; a++) {
+                size_t pair = pair_number(a, b);
+                bool proven = before && !(before[pair] & changed), others = test->twin[a] != a || test->twin[b] != b;
+                looked = proven ? before[pair] : VOID;
+                if (!proven && !others && are_twins(test, a, b, &looked)) test->twin[b] = (uint8_t)a;
+                if (proofs) proofs[pair] = looked;
+            }
         }
 }
 
-/* Slots up to k are decided; the others of its USet are a cell, those of each later USet too. */
-static uint64_t level_cells(const Plan *plan, int32_t k) {
-    uint64_t begins = k + 2 < 64 ? ((uint64_t)1 << (k + 2)) - 1 : UINT64_MAX;
-    for (int32_t start = 0; start < plan->slots; start = plan->slot_stop[start]) begins |= (uint64_t)1 << start;
-    return plan->slots < 64 ? begins & (((uint64_t)1 << plan->slots) - 1) : begins;
-}
-
-bool test_known(Test *test, Engine *engine) {
+bool test_known(Test *test, Engine *engine, const uint64_t *before, uint64_t changed) {
     const Plan *plan = test->plan;
     uint8_t joined[SLOTS_MAX];
-    uint64_t automorphisms = 1;
+    uint64_t automorphisms = 1, *proofs = n_pairs(plan) ? test->proofs + n_pairs(plan) : NULL;
     test->f = engine->f;
     test->known = engine->known;
     test->engine = engine;
     test->n_found = 0;
     engine->work += 8;
-    find_twins(test);
+    if (!proofs) before = NULL;
+    find_twins(test, before, changed);
+    if (before) before += n_pairs(plan);
     memcpy(joined, test->identity.atom, sizeof joined);
     for (int32_t k = plan->slots - 1; k >= 0; k--) {
         int32_t end = plan->slot_stop[k];
-        for (int32_t b = k + 1; b < end; b++)
-            if (test->twin[b] == test->twin[k]) join8(joined, k, b);
-        uint64_t begins = level_cells(plan, k), failed = 0;
+        bool any = false;
         for (int32_t b = k + 1; b < end; b++) {
-            int32_t orbit = root8(joined, b);
-            bool settled = orbit == root8(joined, k);
-            for (int32_t x = k + 1; x < b && !settled; x++) settled = failed >> x & 1 && root8(joined, x) == orbit;
-            if (settled) continue;
+            if (test->twin[b] == test->twin[k]) join8(joined, k, b);
+            any |= joined[b] != b;
+        }
+        uint64_t failed = 0;
+        for (int32_t b = k + 1; b < end; b++) {
+            size_t pair = pair_number(k, b);
+            bool proven = before && !(before[pair] & changed), settled = false;
+            if (any) {
+                int32_t orbit = root8(joined, b);
+                settled = orbit == root8(joined, k);
+                for (int32_t x = k + 1; x < b && !settled; x++)
+                    settled = failed >> x & 1 && root8(joined, x) == orbit;
+            }
+            if (proofs) proofs[pair] = proven ? before[pair] : VOID;
+            if (proven) failed |= (uint64_t)1 << b;
+            if (settled || proven) continue;
             Renaming first = test->identity;
             swap_slots(&first, k, b);
-            Outcome outcome = search(test, first, begins, 0);
+            test->looked = 0;
+            Outcome outcome = search(test, first, test->levels[k], test->first[k]);
             if (outcome == REFUTED || engine->trouble != FINE) return false;
             if (outcome == FAILED) {
                 failed |= (uint64_t)1 << b;
+                if (proofs) proofs[pair] = test->looked;
                 continue;
             }
+            any = true;
             test->found[test->n_found++] = test->automorphism;
             for (int32_t x = 0; x < plan->slots; x++) join8(joined, x, test->automorphism.atom[x]);
         }
+        if (!any) continue;
         int32_t orbit = root8(joined, k);
         uint64_t size = 0;
         for (int32_t x = k; x < plan->slots; x++) size += root8(joined, x) == orbit;

@@ -17,36 +17,47 @@ static void rewind_to(Engine *engine, int32_t to) {
         engine->known = to;
 }
 
-static bool enter(Engine *engine, Value value) {
+/* Positions [start, stop) as `changed` of test_known(). */
+static uint64_t bits(int32_t start, int32_t stop) {
+    if (stop - start >= 64) return UINT64_MAX;
+    uint64_t found = 0;
+    for (int32_t p = start; p < stop; p++) found |= (uint64_t)1 << (p & 63);
+    return found;
+}
+
+static bool enter(Engine *engine, Value value, const uint64_t *proofs) {
     if (engine->watch) return watch_advance(engine->watch, engine, value);
+    int32_t i = engine->known;
     engine->f[engine->known++] = value;
-    if (test_known(engine->test, engine)) return true;
-    engine->known--;
+    if (test_known(engine->test, engine, proofs, bits(i, i + 1))) return true;
+    engine->known = i;
     return false;
 }
 
-static bool leave_out(Engine *engine, int32_t stop) {
+static bool leave_out(Engine *engine, int32_t stop, const uint64_t *proofs) {
     int32_t start = engine->known;
     if (engine->watch) return watch_spine(engine->watch, engine, stop);
     for (int32_t i = start; i < stop; i++) engine->f[i] = 1;
     engine->known = stop;
-    if (test_known(engine->test, engine)) return true;
+    if (test_known(engine->test, engine, proofs, bits(start, stop))) return true;
     engine->known = start;
     return false;
 }
 
 /* Take an item in, and leave out those that follow. */
-static bool take_item(Engine *engine, int32_t stop) {
+static bool take_item(Engine *engine, int32_t stop, const uint64_t *proofs) {
     int32_t at = engine->known;
+    bool fine;
     if (engine->watch) {
-        if (!watch_advance(engine->watch, engine, 0)) return false;
+        fine = watch_advance(engine->watch, engine, 0) && watch_spine(engine->watch, engine, stop);
     } else {
-        engine->f[engine->known++] = 0;
-        if (engine->known == stop && test_known(engine->test, engine)) return true;
+        engine->f[at] = 0;
+        for (int32_t i = at + 1; i < stop; i++) engine->f[i] = 1;
+        engine->known = stop;
+        fine = test_known(engine->test, engine, proofs, bits(at, at + 1));
     }
-    if (engine->known < stop ? leave_out(engine, stop) : engine->watch != NULL) return true;
-    rewind_to(engine, at);
-    return false;
+    if (!fine) rewind_to(engine, at);
+    return fine;
 }
 
 /* ---- levels ---- */
@@ -70,7 +81,7 @@ static void open_set(Walk *walk, Level *level) {
     level->inside = items_before(walk, level->i);
     level->kept = -1;
     level->marked = false;
-    level->bad = engine->known == level->i && !leave_out(engine, node->stop);
+    level->bad = engine->known == level->i && !leave_out(engine, node->stop, level->proofs);
     level->spined = true;
     if (level->bad) return;
     /* Past an item at j there are stop - j - 1 others, and the Set must come to its smallest size. */
@@ -84,7 +95,18 @@ static void open_set(Walk *walk, Level *level) {
         return;
     }
     level->marked = true;
+    test_keep_proofs(engine->test, level->proofs);
     test_mark_repeats(engine->test, node->start, node->stop, level->marks);
+}
+
+/* The last vector that was tested is that of the node. */
+static bool keep_proofs(Walk *walk, Level *level) {
+    if (!level->proofs) level->proofs = fetch(test_proofs(walk->engine.test), sizeof *level->proofs);
+    if (level->proofs)
+        test_keep_proofs(walk->engine.test, level->proofs);
+    else
+        walk->engine.trouble = NO_MEMORY;
+    return level->proofs != NULL;
 }
 
 /* Go down to the children of the node at position i, from choice `first` on. */
@@ -105,6 +127,7 @@ static bool push(Walk *walk, int32_t i, int32_t first) {
     level->next = 0;
     level->bad = false;
     level->kept = -1;
+    if (walk->engine.test && !keep_proofs(walk, level)) return false;
     if (walk->plan->role[i] == ITEM)
         open_set(walk, level);
     else if (walk->plan->role[i] == BIT) {
@@ -177,7 +200,7 @@ static Visit visit_item(Walk *walk, Level *level, bool whole) {
         return CHILD;
     }
     walk->i = choice + 1;
-    return take_item(engine, stop) ? CHILD : REFUSED;
+    return take_item(engine, stop, level->proofs) ? CHILD : REFUSED;
 }
 
 /* Visit the next child. bound: the choice to stop before; past: or only after; whole: one may stand for several. */
@@ -200,7 +223,7 @@ static Visit visit(Walk *walk, Level *level, int64_t bound, bool past, bool whol
     walk->i = level->i + 1;
     engine->work++;
     if (walk->plan->role[level->i] == ORDER && is_used(walk, level->i, level->choice)) return REFUSED;
-    return enter(engine, (Value)level->choice) ? CHILD : REFUSED;
+    return enter(engine, (Value)level->choice, level->proofs) ? CHILD : REFUSED;
 }
 
 /* ---- from event to event ---- */
@@ -293,6 +316,7 @@ int32_t walk_path(const Walk *walk, int32_t at) { return walk->levels[at].choice
 static void reset(Walk *walk) {
     while (walk->depth) pop(walk);
     rewind_to(&walk->engine, 0);
+    if (walk->engine.test) test_forget_proofs(walk->engine.test);
     walk->engine.trouble = FINE;
     walk->begun = walk->replaying = false;
     walk->i = walk->length = 0;
@@ -313,7 +337,10 @@ Trouble walk_init(Walk *walk, const Plan *plan, const Rows *rows, const Tables *
 }
 
 void walk_clear(Walk *walk) {
-    for (int32_t k = 0; k < walk->room; k++) release(walk->levels[k].marks);
+    for (int32_t k = 0; k < walk->room; k++) {
+        release(walk->levels[k].marks);
+        release(walk->levels[k].proofs);
+    }
     release(walk->levels);
     release(walk->start.choices);
     release(walk->engine.f);
@@ -349,6 +376,7 @@ static Looked go_to(Walk *walk, const int32_t *path, int32_t length, int32_t *i)
     while (same < walk->depth && same < length && walk->levels[same].choice == path[same]) same++;
     *i = same < walk->depth ? walk->levels[same].i : walk->i;
     while (walk->depth > same) pop(walk);
+    if (walk->engine.test) test_forget_proofs(walk->engine.test);
     for (int32_t k = same; k < length; k++) {
         if (*i == walk->plan->m || !push(walk, *i, path[k])) return NO_SUCH_NODE;
         Level *level = &walk->levels[k];
