@@ -21,7 +21,14 @@ typedef struct {
 
 /* Proofs are kept for up to so many slots. */
 #define PROOF_SLOTS_MAX 16
+#define PAIRS_MAX (PROOF_SLOTS_MAX * (PROOF_SLOTS_MAX - 1) / 2)
 #define VOID UINT64_MAX
+
+/* Two slots a < b of one USet. */
+typedef struct {
+    uint8_t a, b;
+    int32_t source; /* where swapping them takes the first position from that level a has to look at; or -1 */
+} Couple;
 
 struct Test {
     const Plan *plan;
@@ -34,6 +41,8 @@ struct Test {
     uint64_t looked; /* at these positions, by the search that goes on */
     uint64_t *proofs; /* of the last vector: that slots a < b are no twins, and that no automorphism takes a to b */
     uint64_t levels[SLOTS_MAX]; /* the cells where slots up to k are decided */
+    Couple *couples; /* those with larger a first, then those with smaller b */
+    int32_t n_couples;
     int32_t first[SLOTS_MAX];   /* the first position that the search at level k has to look at */
     uint8_t twin[SLOTS_MAX];  /* the first slot whose atom can be swapped with that of this one */
     Renaming identity, automorphism;
@@ -47,17 +56,13 @@ void test_free(Test *test) {
     cells_clear(&test->cache);
     release(test->joined);
     release(test->proofs);
+    release(test->couples);
     release(test);
 }
 
-static size_t n_pairs(const Plan *plan) {
-    size_t slots = (size_t)plan->slots;
-    return slots > PROOF_SLOTS_MAX ? 0 : slots * (slots - 1) / 2;
+size_t test_proofs(const Test *test) {
+    return test->plan->slots > PROOF_SLOTS_MAX ? 0 : 2 * (size_t)test->n_couples;
 }
-
-static inline size_t pair_number(int32_t a, int32_t b) { return (size_t)(b * (b - 1) / 2 + a); }
-
-size_t test_proofs(const Test *test) { return 2 * n_pairs(test->plan); }
 
 void test_keep_proofs(const Test *test, uint64_t *proofs) {
     memcpy(proofs, test->proofs, test_proofs(test) * sizeof *proofs);
@@ -81,25 +86,16 @@ static int32_t first_moved(const Plan *plan, int32_t k) {
     return plan->m;
 }
 
-Test *test_new(const Plan *plan, const Tables *tables) {
-    Test *test = fetch(1, sizeof *test);
-    if (!test) return NULL;
-    test->plan = plan;
-    test->tables = tables;
-    for (int32_t i = 0; i < SLOTS_MAX; i++) test->identity.atom[i] = test->identity.slot[i] = (uint8_t)i;
-    test->joined = fetch((size_t)plan->m, sizeof *test->joined);
-    test->proofs = fetch(test_proofs(test), sizeof *test->proofs);
-    for (int32_t k = 0; k < plan->slots; k++) {
-        test->levels[k] = level_cells(plan, k);
-        test->first[k] = first_moved(plan, k);
-    }
-    if (test->proofs) test_forget_proofs(test);
-    if (test->joined && test->proofs && cells_init(&test->cache, tables) == FINE) return test;
-    test_free(test);
-    return NULL;
-}
-
 /* ---- one renaming ---- */
+
+static inline void copy_renaming(const Test *test, Renaming *to, const Renaming *from) {
+    if (test->plan->slots > 16) {
+        *to = *from;
+        return;
+    }
+    memcpy(to->atom, from->atom, 16);
+    memcpy(to->slot, from->slot, 16);
+}
 
 static inline void swap_slots(Renaming *renaming, int32_t i, int32_t j) {
     uint8_t a = renaming->atom[i], b = renaming->atom[j];
@@ -124,9 +120,48 @@ static inline Value moved(const Test *test, const Renaming *renaming, int32_t p,
     return (Value)*number - at;
 }
 
+static void make_couples(Test *test) {
+    const Plan *plan = test->plan;
+    for (int32_t a = plan->slots - 1; a >= 0; a--) {
+        test->levels[a] = level_cells(plan, a);
+        test->first[a] = first_moved(plan, a);
+        for (int32_t b = a + 1; b < plan->slot_stop[a]; b++) {
+            Couple *couple = &test->couples[test->n_couples++];
+            *couple = (Couple){(uint8_t)a, (uint8_t)b, -1};
+            int32_t p = test->first[a];
+            if (!plan->fixed || p == plan->m) continue;
+            const Cells *cells = cells_of(&test->cache, test->levels[a]);
+            if (!cells || cells->places[p].size > 1) continue;
+            Renaming swap = test->identity;
+            swap_slots(&swap, a, b);
+            couple->source = source(test, &swap, p);
+        }
+    }
+}
+
+Test *test_new(const Plan *plan, const Tables *tables) {
+    Test *test = fetch(1, sizeof *test);
+    if (!test) return NULL;
+    test->plan = plan;
+    test->tables = tables;
+    for (int32_t i = 0; i < SLOTS_MAX; i++) test->identity.atom[i] = test->identity.slot[i] = (uint8_t)i;
+    test->joined = fetch((size_t)plan->m, sizeof *test->joined);
+    test->couples = fetch((size_t)(plan->slots * (plan->slots + 1) / 2), sizeof *test->couples);
+    if (test->joined && test->couples && cells_init(&test->cache, tables) == FINE) {
+        make_couples(test);
+        test->proofs = fetch(test_proofs(test), sizeof *test->proofs);
+        if (test->proofs) {
+            test_forget_proofs(test);
+            return test;
+        }
+    }
+    test_free(test);
+    return NULL;
+}
+
 /* ---- the search among the renamings of a state ---- */
 
-static Outcome search(Test *test, Renaming renaming, uint64_t begins, int32_t p);
+static Outcome search(Test *test, Renaming *renaming, uint64_t begins, int32_t p);
 
 static inline void look_at(Test *test, int32_t p) { test->looked |= (uint64_t)1 << (p & 63); }
 
@@ -144,9 +179,10 @@ static Outcome branch(Test *test, const Renaming *renaming, uint64_t begins, int
             continue;
         }
         seen |= twin;
-        Renaming next = *renaming;
+        Renaming next;
+        copy_renaming(test, &next, renaming);
         if (slot != cell) swap_slots(&next, cell, slot);
-        Outcome outcome = search(test, next, parted, p);
+        Outcome outcome = search(test, &next, parted, p);
         if (outcome != FAILED || test->engine->trouble != FINE) return outcome;
     }
     return FAILED;
@@ -248,17 +284,18 @@ static inline Move together(Test *test, State *state, const Cells *cells, const 
     return GO_ON;
 }
 
-/* An automorphism among the renamings of a state, or that one of them refutes, or that all fail. */
-static Outcome search(Test *test, Renaming renaming, uint64_t begins, int32_t p) {
+/* An automorphism among the renamings of a state, or that one of them refutes, or that all fail. The renaming is used
+ * up. */
+static Outcome search(Test *test, Renaming *renaming, uint64_t begins, int32_t p) {
     Engine *engine = test->engine;
-    State state = {&renaming, begins, p, FAILED, 0};
+    State state = {renaming, begins, p, FAILED, 0};
     engine->work += 16;
     if ((++test->searches & 0xFFFFF) == 0 && engine->poll && engine->poll(engine->poll_with))
         engine->trouble = INTERRUPTED;
     const Cells *cells = NULL;
     for (;;) {
         if (state.p == test->plan->m) {
-            test->automorphism = renaming;
+            copy_renaming(test, &test->automorphism, renaming);
             return FOUND;
         }
         if (state.p >= test->known || engine->trouble != FINE) {
@@ -274,7 +311,7 @@ static Outcome search(Test *test, Renaming renaming, uint64_t begins, int32_t p)
         Move move = place->size == 1 ? alone(test, &state, cells) : together(test, &state, cells, place);
         if (move == STOP) return state.outcome;
         if (move == BRANCH)
-            return branch(test, &renaming, state.begins, state.p, state.cell, cells->sizes[state.cell]);
+            return branch(test, renaming, state.begins, state.p, state.cell, cells->sizes[state.cell]);
     }
 }
 
@@ -319,76 +356,112 @@ static bool are_twins(const Test *test, int32_t a, int32_t b, uint64_t *looked) 
     return true;
 }
 
-static void find_twins(Test *test, const uint64_t *before, uint64_t changed) {
-    const Plan *plan = test->plan;
-    uint64_t *proofs = n_pairs(plan) ? test->proofs : NULL, looked;
-    for (int32_t start = 0; start < plan->slots; start = plan->slot_stop[start])
-        for (int32_t b = start; b < plan->slot_stop[start]; b++) {
-            test->twin[b] = (uint8_t)b;
-            for (int32_t a = start; a < b; a++) {
-                size_t pair = pair_number(a, b);
-                bool proven = before && !(before[pair] & changed), others = test->twin[a] != a || test->twin[b] != b;
-                looked = proven ? before[pair] : VOID;
-                if (!proven && !others && are_twins(test, a, b, &looked)) test->twin[b] = (uint8_t)a;
-                if (proofs) proofs[pair] = looked;
-            }
+/* For each slot the first one whose atom can be swapped with its atom; returns whether there are such. */
+static bool find_twins(Test *test, const uint64_t *before, uint64_t changed, uint64_t *proofs) {
+    bool any = false;
+    memcpy(test->twin, test->identity.atom, sizeof test->twin);
+    for (int32_t k = 0; k < test->n_couples; k++) {
+        if (before && !(before[k] & changed)) continue;
+        uint64_t looked = VOID;
+        uint8_t a = test->couples[k].a, b = test->couples[k].b;
+        /* What has a twin already is alike to all twins of that. */
+        if (test->twin[b] == b && are_twins(test, a, b, &looked)) {
+            test->twin[b] = a;
+            any = true;
         }
+        if (proofs) proofs[k] = looked;
+    }
+    for (int32_t b = 0; any && b < test->plan->slots; b++) test->twin[b] = test->twin[test->twin[b]];
+    return any;
+}
+
+/* As search(), of the renamings that leave slots before a alone and take b to a. */
+static Outcome search_couple(Test *test, const Couple *couple) {
+    int32_t p = test->first[couple->a], q = couple->source;
+    test->looked = 0;
+    if (q >= 0) {
+        look_at(test, p);
+        look_at(test, q);
+        if (p >= test->known || q >= test->known) return FAILED;
+        if (test->f[q] != test->f[p]) return test->f[q] < test->f[p] ? REFUTED : FAILED;
+        p++;
+    }
+    Renaming first;
+    copy_renaming(test, &first, &test->identity);
+    swap_slots(&first, couple->a, couple->b);
+    return search(test, &first, test->levels[couple->a], p);
+}
+
+typedef struct {
+    uint8_t joined[SLOTS_MAX]; /* slots that automorphisms take to each other */
+    bool any;                  /* there are such */
+    uint64_t failed;           /* slots of this level that no automorphism takes there */
+    uint64_t automorphisms;
+} Orbits;
+
+/* Whether automorphisms that are known settle what a search for one from b to a comes to. */
+static bool is_settled(Orbits *orbits, int32_t a, int32_t b) {
+    if (!orbits->any) return false;
+    int32_t orbit = root8(orbits->joined, b);
+    bool settled = orbit == root8(orbits->joined, a);
+    for (int32_t x = a + 1; x < b && !settled; x++)
+        settled = orbits->failed >> x & 1 && root8(orbits->joined, x) == orbit;
+    return settled;
+}
+
+/* All searches of the level of slot a are done. */
+static void end_level(const Test *test, Orbits *orbits, int32_t a) {
+    orbits->failed = 0;
+    if (!orbits->any) return;
+    int32_t orbit = root8(orbits->joined, a);
+    uint64_t size = 0;
+    for (int32_t x = a; x < test->plan->slots; x++) size += root8(orbits->joined, x) == orbit;
+    orbits->automorphisms *= size;
 }
 
 bool test_known(Test *test, Engine *engine, const uint64_t *before, uint64_t changed) {
     const Plan *plan = test->plan;
-    uint8_t joined[SLOTS_MAX];
-    uint64_t automorphisms = 1, *proofs = n_pairs(plan) ? test->proofs + n_pairs(plan) : NULL;
+    size_t half = test_proofs(test) / 2;
+    uint64_t *proofs = half ? test->proofs : NULL;
     test->f = engine->f;
     test->known = engine->known;
     test->engine = engine;
     test->n_found = 0;
     engine->work += 8;
-    if (!proofs) before = NULL;
-    find_twins(test, before, changed);
-    if (before) before += n_pairs(plan);
-    memcpy(joined, test->identity.atom, sizeof joined);
-    for (int32_t k = plan->slots - 1; k >= 0; k--) {
-        int32_t end = plan->slot_stop[k];
-        bool any = false;
-        for (int32_t b = k + 1; b < end; b++) {
-            if (test->twin[b] == test->twin[k]) join8(joined, k, b);
-            any |= joined[b] != b;
-        }
-        uint64_t failed = 0;
-        for (int32_t b = k + 1; b < end; b++) {
-            size_t pair = pair_number(k, b);
-            bool proven = before && !(before[pair] & changed), settled = false;
-            if (any) {
-                int32_t orbit = root8(joined, b);
-                settled = orbit == root8(joined, k);
-                for (int32_t x = k + 1; x < b && !settled; x++)
-                    settled = failed >> x & 1 && root8(joined, x) == orbit;
-            }
-            if (proofs) proofs[pair] = proven ? before[pair] : VOID;
-            if (proven) failed |= (uint64_t)1 << b;
-            if (settled || proven) continue;
-            Renaming first = test->identity;
-            swap_slots(&first, k, b);
-            test->looked = 0;
-            Outcome outcome = search(test, first, test->levels[k], test->first[k]);
-            if (outcome == REFUTED || engine->trouble != FINE) return false;
-            if (outcome == FAILED) {
-                failed |= (uint64_t)1 << b;
-                if (proofs) proofs[pair] = test->looked;
+    if (!half) before = NULL;
+    if (before) memcpy(proofs, before, 2 * half * sizeof *proofs);
+    Orbits orbits = {.automorphisms = 1};
+    orbits.any = find_twins(test, before, changed, proofs);
+    if (orbits.any) memcpy(orbits.joined, test->twin, sizeof orbits.joined);
+    if (before) before += half;
+    if (proofs) proofs += half;
+    const Couple *couple = test->couples, *last = couple + test->n_couples;
+    while (couple < last) {
+        int32_t a = couple->a;
+        for (; couple < last && couple->a == a; couple++) {
+            ptrdiff_t k = couple - test->couples;
+            bool proven = before && !(before[k] & changed);
+            if (proven) {
+                orbits.failed |= (uint64_t)1 << couple->b;
                 continue;
             }
-            any = true;
+            if (proofs) proofs[k] = VOID;
+            if (is_settled(&orbits, a, couple->b)) continue;
+            Outcome outcome = search_couple(test, couple);
+            if (outcome == REFUTED || engine->trouble != FINE) return false;
+            if (outcome == FAILED) {
+                orbits.failed |= (uint64_t)1 << couple->b;
+                if (proofs) proofs[k] = test->looked;
+                continue;
+            }
+            if (!orbits.any) memcpy(orbits.joined, test->identity.atom, sizeof orbits.joined);
+            orbits.any = true;
             test->found[test->n_found++] = test->automorphism;
-            for (int32_t x = 0; x < plan->slots; x++) join8(joined, x, test->automorphism.atom[x]);
+            for (int32_t x = 0; x < plan->slots; x++) join8(orbits.joined, x, test->automorphism.atom[x]);
         }
-        if (!any) continue;
-        int32_t orbit = root8(joined, k);
-        uint64_t size = 0;
-        for (int32_t x = k; x < plan->slots; x++) size += root8(joined, x) == orbit;
-        automorphisms *= size;
+        end_level(test, &orbits, a);
     }
-    engine->automorphisms = automorphisms;
+    engine->automorphisms = orbits.automorphisms;
     return true;
 }
 
