@@ -1,5 +1,36 @@
-"""Door for tools that still call setup.py; everything is in pyproject.toml."""
+"""What pyproject.toml cannot say: the C extension, which is optional. All else is there."""
 
-from setuptools import setup
+from __future__ import annotations
 
-setup()
+from glob import glob
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+SLOWER = """\
+haydi: the extension haydi.symmetry._kernel could not be built ({error}).
+haydi: Haydi is complete without it; cnfs() and cnf_count() will be some 20 times slower. To have it, install a
+haydi: C compiler and the headers of this Python (Debian: gcc, python3-dev), then install Haydi again.
+"""
+
+
+class BuildOptional(build_ext):  # type: ignore[misc] # setuptools ships no types
+    """Says what is slower where the extension cannot be built."""
+
+    def build_extension(self, ext: Extension) -> None:
+        try:
+            super().build_extension(ext)
+        except Exception as error:
+            print(SLOWER.format(error=error))
+            raise
+
+
+kernel = Extension(
+    "haydi.symmetry._kernel",
+    sources=sorted(glob("haydi/symmetry/csrc/*.c")),
+    depends=sorted(glob("haydi/symmetry/csrc/*.h")),
+    extra_compile_args=["-O3"],
+    optional=True,
+)
+
+setup(ext_modules=[kernel], cmdclass={"build_ext": BuildOptional})

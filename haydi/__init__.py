@@ -51,6 +51,7 @@ if TYPE_CHECKING:
         orbit_size,
     )
     from haydi.symmetry.cnf_values import CnfValues
+    from haydi.versions import show_versions
 
 _HOME = {
     "haydi.actions": "Action",
@@ -68,6 +69,7 @@ _HOME = {
     "haydi.report": "Report",
     "haydi.symmetry.canon": "automorphism_count canonize expand is_canonical is_isomorphic orbit_size",
     "haydi.symmetry.cnf_values": "CnfValues",
+    "haydi.versions": "show_versions",
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names.split()}
 
@@ -109,6 +111,7 @@ __all__ = [
     "is_isomorphic",
     "orbit_size",
     "session",
+    "show_versions",
     "sort",
     "sort_key",
 ]
