@@ -15,6 +15,7 @@ The rooms, from the bottom to the top:
 * ``tester``: test C, for groups that are too large to be listed;
 * ``branching``, ``orderly``: the walk over the tree of canonical prefixes, to be cut at any place;
 * ``addresses``: these places, numbered, so that work can be divided;
+* ``tree``: a tree with its addresses, whoever walks through it;
 * ``runs``, ``generate``, ``cnf_values``: from a domain to its representatives, and back;
 * ``words``, ``partition``, ``rules``, ``twins``, ``search``, ``canon``: canonical forms of single objects;
 * ``species``, ``counting``, ``uniform``: numbers of classes, and random classes, without a list of them.

@@ -12,14 +12,14 @@ larger ones. Both are told about a layout once, by plain numbers, and nothing of
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from haydi.symmetry.layout import Layout
 
 if TYPE_CHECKING:
     from haydi.symmetry._kernel import Search
 
-__all__ = ["kernel", "search"]
+__all__ = ["is_in_c", "kernel", "search"]
 
 #: The environment variable that turns C off.
 PURE = "HAYDI_PURE"
@@ -68,6 +68,11 @@ def search(layout: Layout, engine: str | None = None) -> Search | None:
             except OverflowError:
                 pass
     return None
+
+
+def is_in_c(walk: object) -> TypeGuard[Search]:
+    """Whether a walk is one in C, which can give many vectors at once."""
+    return hasattr(walk, "run")
 
 
 def _describe(layout: Layout, engine: str) -> Search:

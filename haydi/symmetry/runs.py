@@ -1,40 +1,28 @@
 """Runs: the trees that make up the representatives of a domain (:mod:`haydi.symmetry.generate`).
 
-A run is a range of steps. One that is compiled to a layout finds the elements of a range of steps by walking from one
-path to another; it keeps a cursor where it stopped, because most often it is asked to go on there.
+A run is a range of steps. One that is compiled to a layout makes elements of the vectors that a walk through its tree
+finds (:mod:`haydi.symmetry.tree`); its steps are the addresses there.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import cached_property, partial
-from itertools import chain, islice, repeat
+from itertools import islice, repeat
 from math import factorial, prod
 from typing import Any, Literal
 
 from haydi.domains.describe import shorten, show_function
 from haydi.domains.domain import Domain
 from haydi.errors import ArgumentValueError
-from haydi.symmetry.addresses import Addresses
-from haydi.symmetry.branching import Branching
 from haydi.symmetry.layout import Layout
-from haydi.symmetry.orderly import Engine, Scout, Walk
 from haydi.symmetry.renaming import atoms_of, rename
 from haydi.symmetry.structure import SetNode
-from haydi.symmetry.trie import Trie
-from haydi.symmetry.watch import watch
+from haydi.symmetry.tree import Tree, Walker
 
-__all__ = ["ROWS_MAX", "LayoutRun", "ListRun", "Note", "Run", "Tallied", "Tally"]
-
-#: Groups up to this order are looked at renaming by renaming.
-ROWS_MAX = 50_000
-
-#: So many addresses for each class there may be, so that most classes can be parted from their neighbours: at least
-#: some, and not more than anybody can go through.
-_ADDRESSES_PER_CLASS = 64
-_ADDRESSES_FEW = 1 << 16
-_ADDRESSES_MAX = 1 << 64
+__all__ = ["LayoutRun", "ListRun", "Note", "Run", "Tallied", "Tally"]
 
 #: How many elements a strict filter is tested on, and by how many swaps of atoms.
 _PROMISES_CHECKED = 16
@@ -93,61 +81,26 @@ class LayoutRun(Run):
     def __init__(self, domain: Domain[Any], accepts: tuple[Callable[[Any], object], ...]) -> None:
         self._domain = domain
         self._accepts = accepts
-        #: A walk that stands before a step, for whoever goes on there.
-        self._cursor: tuple[int, Walk] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """What is compiled stays here; a worker compiles again."""
-        return {"_domain": self._domain, "_accepts": self._accepts, "_cursor": None}
+        return {"_domain": self._domain, "_accepts": self._accepts}
 
     @cached_property
     def layout(self) -> Layout:
         return Layout(self._domain)
 
     @cached_property
+    def _tree(self) -> Tree:
+        return Tree(self.layout)
+
+    @cached_property
     def steps(self) -> int:  # type: ignore[override]
-        total = self.layout.root.total
-        classes = total // self.layout.group_order
-        return min(total, max(_ADDRESSES_PER_CLASS * classes, _ADDRESSES_FEW), _ADDRESSES_MAX)
-
-    @cached_property
-    def _branching(self) -> Branching:
-        return Branching(self.layout)
-
-    @cached_property
-    def _trie(self) -> Trie:
-        return Trie(self.layout)
-
-    @cached_property
-    def _addresses(self) -> Addresses:
-        return Addresses(self._branching, Scout(self._branching, self._engine()).look, self.steps)
+        return self._tree.size
 
     @cached_property
     def _promises(self) -> list[_Promise]:
         return [_Promise(accept, self.layout) for accept in self._accepts]
-
-    def _engine(self) -> Engine:
-        if self.layout.group_order <= ROWS_MAX:
-            return watch(self.layout, self._trie)
-        from haydi.symmetry.tester import Tester
-
-        return Tester(self.layout)
-
-    def _events(self, start: int, stop: int) -> Iterator[tuple[Walk, int, bool]]:
-        """The events of a range of steps; a cursor that stands there goes on."""
-        cursor, self._cursor = self._cursor, None
-        if cursor is not None and cursor[0] == start:
-            walk = cursor[1]
-        else:
-            path = self._addresses.path(start) if start else ()
-            if path is None:
-                return
-            walk = Walk(self._branching, self._engine())
-            walk.seek(path)
-        bound = self._addresses.path(stop) if stop < self.steps else None
-        while (event := walk.next(bound)) is not None:
-            yield walk, *event
-        self._cursor = (stop, walk)
 
     def elements(self, start: int, stop: int, sizes: bool) -> Iterator[Any]:
         elements = self._pairs(start, stop) if sizes else self._plain(start, stop)
@@ -156,18 +109,23 @@ class LayoutRun(Run):
         return elements
 
     def _plain(self, start: int, stop: int) -> Iterator[Any]:
-        root, m = self.layout.root, self.layout.m
-        for walk, i, own in self._events(start, stop):
-            if i == m:
-                yield root.build(walk.f)
-            else:
-                yield from root.completions(walk.f, i, own)
+        root = self.layout.root
+        for vectors, _, walk, lump in self._tree.batches(start, stop):
+            yield from map(root.build, vectors)
+            if lump is not None:
+                yield from root.completions(walk.f, *lump)
 
     def _pairs(self, start: int, stop: int) -> Iterator[tuple[Any, int]]:
-        for walk, i, own in self._events(start, stop):
-            yield from self._sized(walk, i, own)
+        root, order = self.layout.root, self.layout.group_order
+        whole = order == self.layout.group_order_full
+        for vectors, automorphisms, walk, lump in self._tree.batches(start, stop):
+            for vector, number in zip(vectors, automorphisms, strict=True):
+                element = root.build(vector)
+                yield element, order // number if whole else self._spread(element, order // number)
+            if lump is not None:
+                yield from self._sized(walk, *lump)
 
-    def _sized(self, walk: Walk, i: int, own: bool) -> Iterator[tuple[Any, int]]:
+    def _sized(self, walk: Walker, i: int, own: bool) -> Iterator[tuple[Any, int]]:
         """The elements of an event, each with the size of its class."""
         layout = self.layout
         size = layout.group_order // walk.automorphisms(i, own)
@@ -190,12 +148,12 @@ class LayoutRun(Run):
 
     def tracked(self, start: int, stop: int, sizes: bool, note: Note) -> Iterator[Any]:
         number = 0
-        for walk, i, own in self._events(start, stop):
+        for walk, i, own in self._tree.events(start, stop):
             alone = i == self.layout.m
             for element, size in self._sized(walk, i, own):
                 number += 1
                 note(
-                    partial(self._addresses.start, walk.path)
+                    partial(self._tree.addresses.start, walk.path)
                     if alone
                     else partial(self._step_of, number, start, stop)
                 )
@@ -203,7 +161,7 @@ class LayoutRun(Run):
                     yield (element, size) if sizes else element
 
     def cut(self, start: int, stop: int) -> int:
-        return self._addresses.between((start + stop) // 2, stop) if stop - start > 1 else stop
+        return self._tree.addresses.between((start + stop) // 2, stop) if stop - start > 1 else stop
 
     def tally(self, start: int, stop: int, key: Tallied) -> Tally | None:
         layout = self.layout
@@ -211,33 +169,37 @@ class LayoutRun(Run):
             return None
         if key == "orbit size":
             return self._orbit_sizes(start, stop) if layout.group_order == layout.group_order_full else None
-        root = layout.root
-        if not isinstance(root, SetNode):
-            return None
-        return chain.from_iterable(root.lengths(walk.f, i, own) for walk, i, own in self._events(start, stop))
+        return self._lengths(start, stop) if isinstance(layout.root, SetNode) else None
+
+    def _lengths(self, start: int, stop: int) -> Tally:
+        root = self.layout.root
+        assert isinstance(root, SetNode)
+        for vectors, _, walk, lump in self._tree.batches(start, stop):
+            yield from Counter(vector[root.first :].count(0) for vector in vectors).items()
+            if lump is not None:
+                yield from root.lengths(walk.f, *lump)
 
     def _orbit_sizes(self, start: int, stop: int) -> Tally:
         order, root = self.layout.group_order, self.layout.root
-        for walk, i, own in self._events(start, stop):
-            yield order // walk.automorphisms(i, own), root.count(walk.f, i, own)
+        for _, automorphisms, walk, lump in self._tree.batches(start, stop):
+            for number, times in Counter(automorphisms).items():
+                yield order // number, times
+            if lump is not None:
+                yield order // walk.automorphisms(*lump), root.count(walk.f, *lump)
 
     def _step_of(self, number: int, start: int, stop: int) -> int:
         """The step of the ``number``-th element of a range of steps, counted from 1, filters left aside."""
         low, high = start, stop - 1
         while low < high:
             middle = (low + high) // 2
-            if self._number(start, middle + 1) < number:
+            if self._tree.count(start, middle + 1) < number:
                 low = middle + 1
             else:
                 high = middle
         return low
 
-    def _number(self, start: int, stop: int) -> int:
-        root, m = self.layout.root, self.layout.m
-        return sum(1 if i == m else root.count(walk.f, i, own) for walk, i, own in self._events(start, stop))
-
     def count(self, start: int, stop: int) -> int | None:
-        return None if self._accepts else self._number(start, stop)
+        return None if self._accepts else self._tree.count(start, stop)
 
 
 class ListRun(Run):

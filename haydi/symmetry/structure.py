@@ -23,7 +23,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
-from itertools import accumulate, chain, combinations, permutations, product, repeat
+from itertools import accumulate, chain, combinations, compress, permutations, product, repeat
 from math import comb, factorial
 from operator import mul
 from typing import Any
@@ -39,6 +39,9 @@ __all__ = ["BIT", "Leaf", "MapNode", "Node", "OrderNode", "SetNode", "TupleNode"
 
 #: The alphabet of a SetNode's positions.
 BIT = Alphabet((True, False), True)
+
+#: Turns 0 for "in" into what is true, and 1 into what is not.
+_FLIP = bytes([1, 0]) + bytes(254)
 
 #: One entry of a vector: its position, and where a renaming takes it from.
 Move = tuple[int, int]
@@ -244,6 +247,8 @@ class SetNode(Node):
 
     def build(self, f: Sequence[int]) -> Any:
         bits = f[self.first : self.stop]
+        if type(bits) is bytes:
+            return set_of_sorted(tuple(compress(self.items.elements, bits.translate(_FLIP))))
         return set_of_sorted(
             tuple([item for item, out in zip(self.items.elements, bits, strict=True) if not out])
         )
