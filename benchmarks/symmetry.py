@@ -1,46 +1,52 @@
-"""How long it takes to list isomorphism classes, next to what it should take and how many there are by OEIS.
+"""How long it takes to list isomorphism classes, next to what it should take, to OEIS, and to nauty's geng.
 
 Everything is cold: each figure contains compiling the domain and listing the renamings. "objects" makes every
-representative, "counted" makes none, "run" is the pipeline of the serial context, which cuts the search into
-branches first. The last column is the shortest of some rounds, in seconds; on a machine that is shared,
-compare the columns with each other rather than with those of another day.
+representative, "counted" makes none, "|Aut|" makes none and tells the sizes of all classes. Pure Python and the C
+kernel are measured in turn, round by round, each in a process of its own; figures are medians in seconds. On a shared
+machine, compare the columns with each other rather than with those of another day. Each count is compared with OEIS,
+and the sizes of the classes are added up to the number of labelled objects.
 
-Run it with ``PYTHONPATH=. python benchmarks/symmetry.py [--large] [rounds]``; it takes some 20 seconds, with
-``--large`` a few minutes. ``--branches`` prints instead how evenly the work falls on workers, by measured
-costs of the branches.
+    PYTHONPATH=. python benchmarks/symmetry.py [--rounds 3] [--large] [--huge]
+
+takes about a minute, with ``--large`` some minutes; ``--huge`` counts the 12,005,168 graphs on 10 nodes.
 """
 
 from __future__ import annotations
 
-import heapq
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
 import sys
 import time
 from collections import deque
 from collections.abc import Callable
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import haydi as hd
-from haydi.plan import compile_plan
-
-_ROUNDS = 3
 
 
 class Case(NamedTuple):
     """What to list.
 
     Attributes:
-        name: What it is.
-        make: Makes the domain anew, so that nothing is kept from one round to the next.
+        make: Makes the domain.
         classes: Number of classes, from OEIS.
-        target: Seconds that listing the objects may take; None where there is no aim.
-        large: Whether it takes long.
+        aims: Seconds that columns should take, by column.
+        geng: Arguments of geng that list the same, if it can.
+        size: "small", "large" or "huge": how long it takes.
+        pure: Whether pure Python is measured.
     """
 
-    name: str
     make: Callable[[], hd.Domain[Any]]
     classes: int
-    target: float | None
-    large: bool = False
+    aims: dict[str, float]
+    geng: tuple[str, ...] = ()
+    size: str = "small"
+    pure: bool = True
 
 
 def _graphs(n: int) -> hd.Domain[Any]:
@@ -62,29 +68,27 @@ def _functions(n: int) -> hd.Domain[Any]:
     return hd.Mappings(points, points)
 
 
-CASES = [
-    Case("graphs, 6 nodes", lambda: _graphs(6), 156, None),
-    Case("graphs, 7 nodes", lambda: _graphs(7), 1044, 0.15),
-    Case("graphs, 8 nodes", lambda: _graphs(8), 12346, 2.0),
-    Case("digraphs with loops, 4 nodes", lambda: _digraphs(4), 3044, 0.02),
-    Case("digraphs with loops, 5 nodes", lambda: _digraphs(5), 291968, None, True),
-    Case("automata, 4 states, 2 letters", lambda: _automata(4), 1474, None),
-    Case("automata, 5 states, 2 letters", lambda: _automata(5), 41876, 0.4),
-    Case("functions, 7 points", lambda: _functions(7), 343, None),
-    Case("functions, 9 points", lambda: _functions(9), 2615, None, True),
-]
+CASES = {
+    "graphs, 6 nodes": Case(lambda: _graphs(6), 156, {}, ("6",)),
+    "graphs, 7 nodes": Case(lambda: _graphs(7), 1044, {"pure objects": 0.15}, ("7",)),
+    "graphs, 8 nodes": Case(lambda: _graphs(8), 12346, {"pure objects": 2.0, "C |Aut|": 0.05}, ("8",)),
+    "graphs, 9 nodes": Case(lambda: _graphs(9), 274668, {"C |Aut|": 1.0}, ("9",), "large", False),
+    "graphs, 10 nodes": Case(lambda: _graphs(10), 12005168, {"C counted": 60.0}, ("10",), "huge", False),
+    "digraphs with loops, 4 nodes": Case(lambda: _digraphs(4), 3044, {"pure objects": 0.02}),
+    "digraphs with loops, 5 nodes": Case(
+        lambda: _digraphs(5), 291968, {"C counted": 0.05, "C objects": 0.6}, (), "large"
+    ),
+    "automata, 4 states, 2 letters": Case(lambda: _automata(4), 1474, {}),
+    "automata, 5 states, 2 letters": Case(lambda: _automata(5), 41876, {"pure objects": 0.4}),
+    "automata, 6 states, 2 letters": Case(lambda: _automata(6), 1540696, {}, (), "large", False),
+    "functions, 7 points": Case(lambda: _functions(7), 343, {}),
+    "functions, 9 points": Case(lambda: _functions(9), 2615, {}, (), "large"),
+}
+
+COLUMNS = ["pure objects", "pure counted", "pure |Aut|", "C objects", "C counted", "C |Aut|", "geng"]
 
 
-def _seconds(work: Callable[[hd.Domain[Any]], int], case: Case) -> float:
-    domain = case.make()
-    begin = time.perf_counter()
-    found = work(domain)
-    taken = time.perf_counter() - begin
-    assert found == case.classes, f"{found} classes instead of {case.classes}"
-    return taken
-
-
-def _listed(domain: hd.Domain[Any]) -> int:
+def _objects(domain: hd.Domain[Any]) -> int:
     numbered = deque(enumerate(domain.cnfs(), 1), maxlen=1)
     return numbered[0][0]
 
@@ -93,57 +97,83 @@ def _counted(domain: hd.Domain[Any]) -> int:
     return domain.cnfs().count().run()
 
 
-def _run(domain: hd.Domain[Any]) -> int:
-    return len(domain.cnfs().run())
+def _with_automorphisms(domain: hd.Domain[Any]) -> int:
+    sizes = domain.cnfs(with_orbit_size=True).frequencies(itemgetter(1)).run()
+    assert sum(size * number for size, number in sizes.items()) == domain.size
+    return sum(sizes.values())
 
 
-_WAYS = (_listed, _counted, _run)
+_WAYS = {"objects": _objects, "counted": _counted, "|Aut|": _with_automorphisms}
 
 
-def _table(rounds: int, large: bool) -> None:
-    print(f"{'':34}{'classes':>9}{'aim s':>8}{'objects s':>11}{'counted s':>11}{'run s':>9}")
-    for case in CASES:
-        if case.large and not large:
+def _measure(name: str, way: str) -> float:
+    """In this process."""
+    domain = CASES[name].make()
+    began = time.perf_counter()
+    found = _WAYS[way](domain)
+    taken = time.perf_counter() - began
+    assert found == CASES[name].classes, f"{name}: {found} classes instead of {CASES[name].classes}"
+    return taken
+
+
+def _in_process(name: str, column: str) -> float:
+    """In a process of its own."""
+    kernel, _, way = column.partition(" ")
+    environment = os.environ | ({"HAYDI_PURE": "1"} if kernel == "pure" else {})
+    command = [sys.executable, __file__, "--one", name, way]
+    printed = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True, text=True).stdout
+    return float(json.loads(printed))
+
+
+def _geng(arguments: tuple[str, ...]) -> float | None:
+    """Seconds that geng takes to list the same without printing it, as a whole process."""
+    program = shutil.which("geng") or shutil.which("nauty-geng")
+    if program is None or not arguments:
+        return None
+    began = time.perf_counter()
+    subprocess.run([program, "-qu", *arguments], check=True)
+    return time.perf_counter() - began
+
+
+def _table(rounds: int, sizes: set[str]) -> None:
+    print(f"{'':32}{'classes':>10}" + "".join(f"{column:>14}" for column in COLUMNS) + "  aims")
+    for name, case in CASES.items():
+        if case.size not in sizes:
             continue
-        times = 1 if case.large else rounds
-        objects, counted, run = (min(_seconds(work, case) for _ in range(times)) for work in _WAYS)
-        aim = "" if case.target is None else f"{case.target:.2f}"
-        figures = f"{aim:>8}{objects:>11.4f}{counted:>11.4f}{run:>9.4f}"
-        print(f"{case.name:34}{case.classes:>9}{figures}", flush=True)
+        columns = [c for c in COLUMNS[:-1] if (case.pure or not c.startswith("pure")) and _worth(case, c)]
+        times: dict[str, list[float]] = {column: [] for column in COLUMNS}
+        for _ in range(1 if case.size == "huge" else rounds):
+            for column in columns:
+                times[column].append(_in_process(name, column))
+            seconds = _geng(case.geng)
+            times["geng"] += [] if seconds is None else [seconds]
+        shown = "".join(f"{statistics.median(t):>14.4f}" if t else f"{'':>14}" for t in times.values())
+        aims = ", ".join(
+            f"{column} {'ok' if statistics.median(times[column]) <= aim else 'MISSED'} ({aim:g})"
+            for column, aim in case.aims.items()
+        )
+        print(f"{name:32}{case.classes:>10}{shown}  {aims}", flush=True)
 
 
-def _balance() -> None:
-    """Efficiency on many workers when each takes the next branch as soon as it is free."""
-    print(f"{'':34}{'branches':>9}{'largest':>9}{'32 workers':>12}{'128 workers':>12}")
-    for case in CASES:
-        if case.large or case.classes < 1000:
-            continue
-        source = compile_plan(case.make().cnfs()).source
-        # What is compiled once in a worker is not a cost of the branch that happens to be the first.
-        source.count(0, source.steps)
-        costs = []
-        for step in range(source.steps):
-            begin = time.perf_counter()
-            deque(source.elements(step, step + 1), maxlen=0)
-            costs.append(time.perf_counter() - begin)
-        shown = "".join(f"{_efficiency(costs, workers):>12.2f}" for workers in (32, 128))
-        print(f"{case.name:34}{source.steps:>9}{max(costs) / sum(costs):>9.4f}{shown}", flush=True)
-
-
-def _efficiency(costs: list[float], workers: int) -> float:
-    free_at = [0.0] * workers
-    for cost in costs:
-        heapq.heapreplace(free_at, free_at[0] + cost)
-    return sum(costs) / workers / max(free_at)
+def _worth(case: Case, column: str) -> bool:
+    return case.size != "huge" or column == "C counted"
 
 
 def main() -> None:
     """Measure and print."""
-    numbers = [int(argument) for argument in sys.argv[1:] if argument.isdigit()]
-    if "--branches" in sys.argv:
-        _balance()
-    else:
-        _table(numbers[0] if numbers else _ROUNDS, "--large" in sys.argv)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--large", action="store_true")
+    parser.add_argument("--huge", action="store_true")
+    parser.add_argument("--one", nargs=2, metavar=("CASE", "WAY"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.one:
+        print(json.dumps(_measure(*arguments.one)))
+        return
+    sizes = {"small"} | ({"large"} if arguments.large else set()) | ({"huge"} if arguments.huge else set())
+    _table(arguments.rounds, sizes)
 
 
 if __name__ == "__main__":

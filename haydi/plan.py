@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final
 
-from haydi.actions import Action, FoldAgain
+from haydi.actions import Action, FoldAgain, Frequencies
 from haydi.domains.guard import guarded_filter, guarded_map
 from haydi.errors import ArgumentValueError, StepFailure
 from haydi.pipeline import Cnfs, Filter, Generate, Map, Pipeline, Take, require_end
@@ -105,10 +105,9 @@ class Plan:
             Exception: what a user function raised; it carries its :class:`~haydi.errors.StepFailure` as the
                 attribute ``haydi_failure``.
         """
-        if not self.action.needs_elements and not self.transformations:
-            number = self.source.count(start, stop)
-            if number is not None:
-                return self.action.fold_number(self.action.init(), number)
+        partial = None if self.transformations else self._without_elements(start, stop)
+        if partial is not None:
+            return partial
         if stop - start <= TRACKED_STEPS_MAX:
             return self._execute_tracked(start, stop)
         try:
@@ -116,6 +115,17 @@ class Plan:
         except Exception as error:
             return self.locate(start, stop, error)
         return partial if whole else self._execute_tracked(start, stop)
+
+    def _without_elements(self, start: int, stop: int) -> Any:
+        """The partial of actions that need no element, or None where elements have to be made to tell."""
+        action, source = self.action, self.source
+        if not action.needs_elements:
+            number = source.count(start, stop)
+            return None if number is None else action.fold_number(action.init(), number)
+        if isinstance(action, Frequencies) and action.key is not None and isinstance(source, CnfsSource):
+            tally = source.tally(start, stop, action.key)
+            return None if tally is None else action.fold_tally(action.init(), tally)
+        return None
 
     def _execute_fast(self, start: int, stop: int) -> tuple[Any, bool]:
         """The partial, and False when a user function ended it too early by raising StopIteration.

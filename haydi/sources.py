@@ -122,6 +122,10 @@ class CnfsSource:
     def count(self, start: int, stop: int) -> int | None:
         return self.representatives.count(start, stop)
 
+    def tally(self, start: int, stop: int, key: Callable[[Any], Any]) -> Iterator[tuple[Any, int]] | None:
+        """What a function says of these elements and how often, or None where they have to be made to tell."""
+        return self.representatives.tally(start, stop, key)
+
 
 class StreamSource:
     """Elements of a domain that cannot tell its size, one after another; a step is a position.

@@ -113,6 +113,12 @@ class Frequencies(Action[T, "Counter[Any]", dict[Any, int]]):
         partial.update(elements if self.key is None else map(self.key, elements))
         return partial
 
+    def fold_tally(self, partial: Counter[Any], tally: Iterator[tuple[Any, int]]) -> Counter[Any]:
+        """Put pairs of a key and how often it occurs into a partial."""
+        for key, number in tally:
+            partial[key] += number
+        return partial
+
     def merge(self, left: Counter[Any], right: Counter[Any]) -> Counter[Any]:
         left.update(right)
         return left

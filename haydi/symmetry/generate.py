@@ -36,7 +36,7 @@ from haydi.errors import ArgumentTypeError, ArgumentValueError
 from haydi.symmetry.cnf_values import CnfValues
 from haydi.symmetry.effective import usets_of
 from haydi.symmetry.layout import require_strict
-from haydi.symmetry.runs import LayoutRun, ListRun, Note, Run
+from haydi.symmetry.runs import LayoutRun, ListRun, Note, Run, Tallied, Tally
 
 __all__ = ["Representatives", "check_part"]
 
@@ -138,6 +138,24 @@ class Representatives:
         """
         for run, first, last, before in self._cut(start, stop):
             yield from run.tracked(first, last, self._sizes, partial(_note_behind, note, before))
+
+    def tally(self, start: int, stop: int, key: Callable[[Any], Any]) -> Tally | None:
+        """What a function says of these elements and how often, in their order; none is made.
+
+        None where elements have to be made to tell. That can be left out for ``len`` of Sets, and for
+        ``operator.itemgetter(1)`` of pairs with the size of a class.
+        """
+        told: Tallied
+        if key is len and not self._sizes:
+            told = "length"
+        elif self._sizes and isinstance(key, itemgetter) and key.__reduce__()[1] == (1,):
+            told = "orbit size"
+        else:
+            return None
+        tallies = [run.tally(first, last, told) for run, first, last, _ in self._cut(start, stop)]
+        if any(tally is None for tally in tallies):
+            return None
+        return chain.from_iterable(tally for tally in tallies if tally is not None)
 
     def count(self, start: int, stop: int) -> int | None:
         """Number of these elements; none is made. None where a filter has to see them."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from functools import cached_property, partial
-from itertools import islice, repeat
+from itertools import chain, islice, repeat
 from math import factorial, prod
-from typing import Any
+from typing import Any, Literal
 
 from haydi.domains.describe import shorten, show_function
 from haydi.domains.domain import Domain
@@ -21,10 +21,11 @@ from haydi.symmetry.branching import Branching
 from haydi.symmetry.layout import Layout
 from haydi.symmetry.orderly import Engine, Scout, Walk
 from haydi.symmetry.renaming import atoms_of, rename
+from haydi.symmetry.structure import SetNode
 from haydi.symmetry.trie import Trie
 from haydi.symmetry.watch import watch
 
-__all__ = ["ROWS_MAX", "LayoutRun", "ListRun", "Note", "Run"]
+__all__ = ["ROWS_MAX", "LayoutRun", "ListRun", "Note", "Run", "Tallied", "Tally"]
 
 #: Groups up to this order are looked at renaming by renaming.
 ROWS_MAX = 50_000
@@ -38,6 +39,12 @@ _ADDRESSES_MAX = 1 << 64
 #: How many elements a strict filter is tested on, and by how many swaps of atoms.
 _PROMISES_CHECKED = 16
 
+
+#: Values that a function of elements has, and how often; the first ones first, and one may come again.
+Tally = Iterator[tuple[Any, int]]
+
+#: What can be told of elements without making them: the size of their class, or their length.
+Tallied = Literal["orbit size", "length"]
 
 #: Is told how to find out the step of the next element.
 Note = Callable[[Callable[[], int]], object]
@@ -69,6 +76,10 @@ class Run(ABC):
     @abstractmethod
     def count(self, start: int, stop: int) -> int | None:
         """Number of these elements, or None where they have to be made to tell."""
+
+    def tally(self, start: int, stop: int, key: Tallied) -> Tally | None:
+        """What ``key`` says of these elements, or None where they have to be made to tell."""
+        return None
 
 
 class LayoutRun(Run):
@@ -193,6 +204,22 @@ class LayoutRun(Run):
 
     def cut(self, start: int, stop: int) -> int:
         return self._addresses.between((start + stop) // 2, stop) if stop - start > 1 else stop
+
+    def tally(self, start: int, stop: int, key: Tallied) -> Tally | None:
+        layout = self.layout
+        if self._accepts:
+            return None
+        if key == "orbit size":
+            return self._orbit_sizes(start, stop) if layout.group_order == layout.group_order_full else None
+        root = layout.root
+        if not isinstance(root, SetNode):
+            return None
+        return chain.from_iterable(root.lengths(walk.f, i, own) for walk, i, own in self._events(start, stop))
+
+    def _orbit_sizes(self, start: int, stop: int) -> Tally:
+        order, root = self.layout.group_order, self.layout.root
+        for walk, i, own in self._events(start, stop):
+            yield order // walk.automorphisms(i, own), root.count(walk.f, i, own)
 
     def _step_of(self, number: int, start: int, stop: int) -> int:
         """The step of the ``number``-th element of a range of steps, counted from 1, filters left aside."""

@@ -291,6 +291,18 @@ class SetNode(Node):
             least = max(1, least)
         return sum(comb(left, size) for size in range(max(0, least), most + 1))
 
+    def lengths(self, f: Sequence[int], i: int, own: bool = True) -> list[tuple[int, int]]:
+        """Which numbers of items the Sets of :meth:`completions` have and how often, in the order in which they come.
+
+        Only where the node is free, or all its Sets have the same size.
+        """
+        i = max(i, self.start)
+        inside, least, most = self._state(f, i)
+        left = self.stop - max(i, self.first)
+        least = max(1 if not own else 0, least)
+        pairs = [(inside + size, comb(left, size)) for size in range(least, min(most, left) + 1)]
+        return pairs if self.total else []
+
 
 class OrderNode(Node):
     """All elements of an alphabet in some order, as a tuple."""

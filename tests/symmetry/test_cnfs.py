@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pickle
+from collections import Counter
 from itertools import chain
+from operator import itemgetter
 from typing import Any
 
 import pytest
@@ -423,3 +425,33 @@ def test_a_filter_gives_each_element_once_wherever_it_is_cut():
     plan = compile_plan(domain.cnfs(part=(0, 1)))
     pieces = chain.from_iterable(plan.execute(i, i + 1) for i in range(plan.steps))
     assert list(pieces) == [g for g in graphs(5).cnfs() if len(g) % 2 == 0]
+
+
+# --- what needs no elements -------------------------------------------------------------------------------
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@given(strict_domains(max_size=600))
+def test_tallies_are_those_of_the_elements(case: Case):
+    domain, _ = case
+    lengths = [len(x) if isinstance(x, hd.Set) else -1 for x in domain.cnfs()]
+    if -1 not in lengths:
+        told = domain.cnfs().frequencies(len).run()
+        assert list(told.items()) == list(Counter(lengths).items())
+    pairs = list(domain.cnfs(with_orbit_size=True))
+    sizes = domain.cnfs(with_orbit_size=True).frequencies(itemgetter(1)).run()
+    assert list(sizes.items()) == list(Counter(size for _, size in pairs).items())
+
+
+def test_tallies_build_no_element(monkeypatch: pytest.MonkeyPatch):
+    from haydi.symmetry import structure
+
+    def forbidden(*args: Any) -> Any:
+        raise AssertionError("an element was built")
+
+    monkeypatch.setattr(structure, "set_of_sorted", forbidden)
+    by_edges = graphs(6).cnfs().frequencies(len).run()  # OEIS A008406
+    assert by_edges == dict(enumerate([1, 1, 2, 5, 9, 15, 21, 24, 24, 21, 15, 9, 5, 2, 1, 1]))
+    sizes = graphs(6).cnfs(with_orbit_size=True).frequencies(itemgetter(1)).run()
+    assert sum(sizes.values()) == 156
+    assert sum(size * number for size, number in sizes.items()) == 2**15
