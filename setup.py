@@ -9,8 +9,8 @@ from setuptools.command.build_ext import build_ext
 
 SLOWER = """\
 haydi: the extension haydi.symmetry._kernel could not be built ({error}).
-haydi: Haydi is complete without it; cnfs() and cnf_count() will be some 20 times slower. To have it, install a
-haydi: C compiler and the headers of this Python (Debian: gcc, python3-dev), then install Haydi again.
+haydi: Haydi is complete without it, but its search for canonical forms takes some 20 times as long. To have it,
+haydi: install a C compiler and the headers of this Python (Debian: gcc, python3-dev), then install Haydi again.
 """
 
 

@@ -25,7 +25,7 @@ __all__ = ["is_in_c", "kernel", "search"]
 PURE = "HAYDI_PURE"
 
 #: Groups up to this order are looked at renaming by renaming; and up to that one if they must.
-_ROWS_FEW = 1 << 10
+_ROWS_FEW = 1 << 11
 _ROWS_MAX = 50_000
 
 

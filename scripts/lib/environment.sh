@@ -103,7 +103,7 @@ make_environment() {
         return 1
     }
     "$directory/bin/python" -c 'import haydi.symmetry._kernel' </dev/null 2>/dev/null \
-        || say "without the C extension, which could not be built, cnfs() and cnf_count() are some 20 times slower"
+        || say "without the C extension, which could not be built, the search for canonical forms takes some 20 times as long"
     fingerprint "$directory/bin/python" "$extras" >"$directory/haydi-stamp"
 }
 

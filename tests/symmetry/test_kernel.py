@@ -536,25 +536,28 @@ def test_threads_may_search_at_once_but_not_with_one_search():
     assert sum(x.total() for x in counted(layout, shared)) == 12_346
 
 
-def test_a_long_search_can_be_interrupted():
-    code = """
+@pytest.mark.parametrize("budget", [1000, 10**18], ids=["between calls", "in one call"])
+def test_a_long_search_can_be_interrupted(budget: int):
+    code = f"""
 import signal, haydi as hd
 from haydi.symmetry.layout import Layout
 from haydi.symmetry.kernel import search
 n = hd.USet(13, "n")
 walk = search(Layout(hd.Subsets(hd.Subsets(n, 2))), "slots")
 signal.signal(signal.SIGALRM, signal.default_int_handler)
-signal.setitimer(signal.ITIMER_REAL, 0.2)
+signal.setitimer(signal.ITIMER_REAL, 0.1)
 try:
     while True:
-        walk.count()
+        walk.count(None, {budget})
 except KeyboardInterrupt:
     print("interrupted")
+walk.seek(())
+print(walk.next(None), walk.path)
 """
     run = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
     )
-    assert (run.stdout, run.returncode) == ("interrupted\n", 0), run.stderr
+    assert (run.stdout, run.returncode) == ("interrupted\n(78, True) (-1,)\n", 0), run.stderr
 
 
 def work(made: Arguments) -> list[Any]:
