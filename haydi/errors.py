@@ -145,9 +145,7 @@ class StepFailure:
             words = self.traceback.strip()
             last = f"; its last words:\n{words}" if words else ""
             each = "the process" if self.deaths == 1 else f"each of {self.deaths} processes"
-            return (
-                f"{self._where()}: {each} that ran it {self.error} (the last on {self.host} pid {self.pid}){last}"
-            )
+            return f"{self._where()}: {each} that ran it {self.error} (the last on {self.host} pid {self.pid}){last}"
         return f"raised at {self._where()}, on {self.host} pid {self.pid}\n{self.traceback}"
 
 

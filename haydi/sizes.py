@@ -1,7 +1,7 @@
 """Sizes of memory, as people write them and read them.
 
-Units of a thousand (kB, MB, GB, TB) and of 1024 (KiB, MiB, GiB, TiB) are what they say; a bare K, M, G or T is of 1024, as
-resource managers have it.
+Units of a thousand (kB, MB, GB, TB) and of 1024 (KiB, MiB, GiB, TiB) are what they say; a bare K, M, G or T is of 1024,
+as resource managers have it.
 """
 
 from __future__ import annotations

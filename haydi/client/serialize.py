@@ -12,6 +12,8 @@ from typing import Any
 
 from haydi.errors import (
     HaydiError,
+    PoisonStepError,
+    ProtocolError,
     RemoteError,
     ResultNotPicklableError,
     StepFailure,
@@ -19,8 +21,9 @@ from haydi.errors import (
     UserCodeError,
 )
 from haydi.plan import Plan
+from haydi.wire.death import Death
 
-__all__ = ["dump_plan", "load_failure"]
+__all__ = ["death_of_step", "dump_plan", "load_failure"]
 
 
 def dump_plan(plan: Plan) -> bytes:
@@ -77,10 +80,16 @@ def load_failure(
     kind: str, worker: str, start: int, stop: int, payload: bytes
 ) -> tuple[BaseException, StepFailure | None]:
     """The exception that a failure on a worker becomes here, and what is known of the step."""
+    if kind in ("died", "loading"):
+        died = death_of_step(start, stop, payload)
+        if kind == "died":
+            return PoisonStepError(died), died
+        return RemoteError(
+            f"the pipeline cannot be loaded on worker {worker}: each of {died.deaths} processes that tried "
+            f"{died.error} (the last on {died.host} pid {died.pid}). Look at what the modules it uses do when they are "
+            f"imported, and at the size of its values\n{died.traceback}"
+        ), None
     where = f"step {start}" if stop <= start + 1 else f"steps [{start}, {stop})"
-    if kind == "died":
-        text = payload.decode(errors="replace")
-        return RemoteError(f"the process that ran {where} on worker {worker} died: {text}"), None
     try:
         told = pickle.loads(payload)
         failure: StepFailure = told["failure"]
@@ -112,3 +121,24 @@ def load_failure(
         error.haydi_failure = failure  # type: ignore[attr-defined]
     error.add_note(f"{failure.describe().rstrip()}\n(worker {worker})")
     return error, failure
+
+
+def death_of_step(start: int, stop: int, payload: bytes) -> StepFailure:
+    """What is told of a step that ended its processes; its element is not known yet."""
+    try:
+        death = Death.unpack(payload)
+    except ProtocolError as broken:
+        death = Death(words=str(broken))
+    return StepFailure(
+        start,
+        stop,
+        None,
+        death.describe(),
+        death.words,
+        death.host,
+        death.pid,
+        signal=death.signal or None,
+        memory=death.memory or None,
+        exit_code=death.exit_code if death.exit_code >= 0 else None,
+        deaths=death.times,
+    )

@@ -46,7 +46,9 @@ class Death(NamedTuple):
             >>> Death(memory_bytes=2254857830, limit_bytes=2 << 30).memory
             '2.1 GiB of 2.0 GiB'
         """
-        return f"{show_bytes(self.memory_bytes)} of {show_bytes(self.limit_bytes)}" if self.limit_bytes else ""
+        return (
+            f"{show_bytes(self.memory_bytes)} of {show_bytes(self.limit_bytes)}" if self.limit_bytes else ""
+        )
 
     def describe(self) -> str:
         """How it ended, in words, without its own.
@@ -58,7 +60,8 @@ class Death(NamedTuple):
         if self.limit_bytes:
             return f"was ended for using too much memory (used {self.memory})"
         if self.signal:
-            return f"was ended by {self.signal}"
+            why = ", as the kernel does when memory is short" if self.signal == "SIGKILL" else ""
+            return f"was ended by {self.signal}{why}"
         return f"exited with code {self.exit_code}" if self.pid else "could not be started"
 
     def pack(self) -> bytes:

@@ -48,9 +48,9 @@ class _Workers(click.ParamType[int]):
     "process may use.", show_envvar=True,
 )  # fmt: skip
 @click.option(
-    "--memory-limit", default="auto", metavar="SIZE", show_envvar=True, help="Memory that each compute process may use, "
-    "for example 500MB or 2GiB: one that uses more is ended. 0 is no limit; auto divides the memory of the machine, or "
-    "of the job's control group, by the number of compute processes.",
+    "--memory-limit", default="auto", metavar="SIZE", show_envvar=True,
+    help="Memory that each compute process may use, for example 500MB or 2GiB: one that uses more is ended. 0 is no "
+    "limit; auto divides the memory of the machine, or of the job's control group, by the number of compute processes.",
 )  # fmt: skip
 @click.option(
     "--deaths-allowed", default=3, type=click.IntRange(min=1), metavar="N", show_envvar=True,

@@ -1,10 +1,9 @@
 """A compute process: it runs user code, stride after stride, and folds.
 
 A *stride* is a range of steps of one run. It is executed in chunks of some 5 ms, or, when it is *cautious*, in up to 64
-equal ones; before each, and before whatever else may end the process, a mark says what comes (:mod:`haydi.worker.marks`).
-The partials of the chunks
-are merged into the *held* partial, which grows over neighbouring strides of a run until the supervisor asks
-for it to be *flushed*: pickled, sent and forgotten. A stride that does not follow the held range (because the
+equal ones; before whatever may end the process a mark says what comes (:mod:`haydi.worker.marks`). The partials of the
+chunks are merged into the *held* partial, which grows over neighbouring strides of a run until the supervisor asks for
+it to be *flushed*: pickled, sent and forgotten. A stride that does not follow the held range (because the
 one before it ended early, say) is not begun: the answer is a DONE whose ``stop`` is the start of the stride.
 
 What the fields of an answer mean (layouts: :mod:`haydi.worker.channel`):

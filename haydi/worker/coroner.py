@@ -67,7 +67,9 @@ def inquire(place: Slot, death: Death, mark: Mark | None, allowed: int, now: flo
             run.owned.remove(start, stop)
         else:
             run.failed.add(start, stop)
-        verdict.messages.append(m.Failed(run.number, start, stop, "died", death._replace(times=deaths).pack()))
+        verdict.messages.append(
+            m.Failed(run.number, start, stop, "died", death._replace(times=deaths).pack())
+        )
     return verdict
 
 

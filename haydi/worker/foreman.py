@@ -136,9 +136,7 @@ class Foreman:
         """The run with unbegun work (for an idle slot) whose client, and then itself, was served least."""
         shared = {place.run for place in self.slots if place.remaining > 1}
         suspects = idle is not None and self._may_try_suspects(idle)
-        able = [
-            run for run in self.runs.values() if run.pool or run in shared or (suspects and run.suspects)
-        ]
+        able = [run for run in self.runs.values() if run.pool or run in shared or (suspects and run.suspects)]
         return min(
             able,
             key=lambda run: (self.owner_seconds.get(run.plan.owner, 0.0), run.service_seconds),

@@ -1,11 +1,11 @@
 """How much memory compute processes use, and how much they may.
 
 The kernel ends somebody when memory is used up, and it need not be the one to blame: it may be the daemon, or the shell
-of the user. So the supervisor weighs its compute processes several times a second while they work, and ends the one that
-is above its limit, which is then told with the step that it was at.
+of the user. So the supervisor weighs its compute processes several times a second while they work, and ends the one
+that is above its limit, which is then told with the step that it was at.
 
-By default the limit is an even share of what there is: the memory of the machine, or of the control group that the daemon
-runs in (a batch job, a container), whichever is least up the tree; a tenth of it is left to everybody else.
+By default the limit is an even share of what there is: the memory of the machine, or of the control group that the
+daemon runs in (a batch job, a container), whichever is least up the tree; a tenth of it is left to everybody else.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def limit_bytes(argument: str, value: int | str, slots: int) -> int:
         >>> limit_bytes("memory_limit", "1MB", 4)
         Traceback (most recent call last):
             ...
-        haydi.errors.ArgumentValueError: memory_limit='1MB': less than 64.0 MiB is too little for any process; 0 means no limit
+        haydi.errors.ArgumentValueError: memory_limit='1MB': less than 64.0 MiB is too little for any process...
     """
     if value == "auto":
         return max(_AUTO_BYTES_LEAST, available_bytes() * _SHARE_PERCENT // 100 // max(1, slots))

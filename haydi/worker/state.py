@@ -237,7 +237,9 @@ class Slot:
     def check(self) -> None:
         """Assert what must hold of a slot by itself."""
         assert len(self.strides) <= 2
-        assert len(self.strides) == 1 or not any(stride.suspect for stride in self.strides), "a suspect has company"
+        assert len(self.strides) == 1 or not any(stride.suspect for stride in self.strides), (
+            "a suspect has company"
+        )
         assert self.ready or not self.strides
         assert self.run is None or not self.run.ended
         assert self.folded_run is None or not self.folded_run.ended

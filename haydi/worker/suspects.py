@@ -71,7 +71,8 @@ def narrow(before: Suspect | None, start: int, stop: int, allowed: int) -> tuple
 
     Args:
         before: The suspect that it was running, if it was one; the steps are a part of it.
-        start, stop: What it was at.
+        start: First step of what it was at.
+        stop: Its end.
         allowed: Deaths that name a step, and that halve a range.
 
     Returns:

@@ -63,8 +63,8 @@ def hello(role: str, name: str, slots: int = 0, protocol: int = m.PROTOCOL_VERSI
     return m.Hello(role, protocol, "1.2", "3.11", "host", 7, "machine", name, slots)
 
 
-def submit(run: int = 1, steps: int = 100, early: bool = False) -> m.Submit:
-    return m.Submit(run, steps, early, ((0, steps),), b"plan")
+def submit(run: int = 1, steps: int = 100, early: bool = False, skip: bool = False) -> m.Submit:
+    return m.Submit(run, steps, early, skip, ((0, steps),), b"plan")
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ def test_heartbeats_keep_their_pace_while_somebody_is_idle(desk: Desk):
 
 def test_a_run_from_its_beginning_to_its_end(desk: Desk):
     desk.worker("w")
-    plan = m.RunPlan(1, 1, False, 0.1, b"plan")
+    plan = m.RunPlan(1, 1, False, False, 0.1, b"plan")
     assert desk.tell("client", submit()) == {"w": [plan, m.Lease(1, 0, 100)]}
     assert desk.busy("w", 1, low=(1,)) == {}
     assert desk.tell("w", m.Report(1, 0, 60, 0.5, b"one")) == {
@@ -258,12 +258,12 @@ def test_a_run_belongs_to_its_client(desk: Desk):
 
 
 def test_ranges_beyond_the_end_are_refused(desk: Desk):
-    assert isinstance(desk.tell("client", m.Submit(1, 10, False, ((5, 11),), b""))["client"][0], m.RunLost)
+    assert isinstance(desk.tell("client", m.Submit(1, 10, False, False, ((5, 11),), b""))["client"][0], m.RunLost)
 
 
 def test_only_the_missing_ranges_are_run(desk: Desk):
     desk.worker("w")
-    sent = desk.tell("client", m.Submit(1, 100, False, ((10, 20), (90, 95)), b""))
+    sent = desk.tell("client", m.Submit(1, 100, False, False, ((10, 20), (90, 95)), b""))
     assert sent["w"][1:] == [m.Lease(1, 10, 20)]
     desk.tell("w", m.Report(1, 10, 20, 0.1, b""))
     assert desk.tell("w", m.Want(1, 1, ()))["w"] == [m.Lease(1, 90, 95)]

@@ -72,7 +72,7 @@ class Driver:
 
     def send(self, run: int, start: int, stop: int, budget: float = INFINITE, flush: bool = False) -> int:
         number = next(self._numbers)
-        self.channel.send_blocking([STRIDE, number, run, start, stop, budget, flush])
+        self.channel.send_blocking([STRIDE, number, run, start, stop, budget, flush, False])
         return number
 
     def stride(
@@ -566,8 +566,8 @@ def test_an_interrupt_outside_of_user_code_waits_for_the_end_of_the_chunk():
 
     compute._plans[1] = compile_plan(hd.Range(10**9).iterate().action(NudgedSum(nudge)))
     supervisor = Channel(right, blocking=True)
-    supervisor.send_blocking([STRIDE, 7, 1, 0, 10**6, INFINITE, True])
-    supervisor.send_blocking([STRIDE, 8, 1, 3, 3, INFINITE, True])
+    supervisor.send_blocking([STRIDE, 7, 1, 0, 10**6, INFINITE, True, False])
+    supervisor.send_blocking([STRIDE, 8, 1, 3, 3, INFINITE, True, False])
     supervisor.send_blocking([EXIT])
     compute.serve()
     supervisor.receive_blocking()
@@ -596,7 +596,7 @@ def test_an_interrupt_before_the_handler_is_there(take_stock: Callable[[], Stock
     plan = pickle.dumps(compile_plan(hd.Range(9).iterate()))
     supervisor.send_blocking([LOAD, 1], pickle.dumps(([], plan)))
     for number in (3, 4):
-        supervisor.send_blocking([STRIDE, number, 1, 0, 5, INFINITE, True])
+        supervisor.send_blocking([STRIDE, number, 1, 0, 5, INFINITE, True, False])
     supervisor.send_blocking([EXIT])
     compute.serve()
     assert supervisor.receive_blocking() == ([READY], b"")
