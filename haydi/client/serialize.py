@@ -7,8 +7,9 @@ class has no importable name: lambdas, nested functions, everything in the user'
 from __future__ import annotations
 
 import pickle
+import re
 import sys
-from typing import Any
+from typing import Any, Final
 
 from haydi.errors import (
     HaydiError,
@@ -24,6 +25,11 @@ from haydi.plan import Plan
 from haydi.wire.death import Death
 
 __all__ = ["death_of_step", "dump_plan", "load_failure"]
+
+#: Lines of a stack that say where Haydi called the user's function.
+_OURS: Final = re.compile(
+    r'  File "(.*/haydi/(worker/|actions/)?\w+\.py|<frozen runpy>)", line|Extension modules: '
+)
 
 
 def dump_plan(plan: Plan) -> bytes:
@@ -123,6 +129,11 @@ def load_failure(
     return error, failure
 
 
+def _words(words: str) -> str:
+    """What a process said last; of the stack that the fault handler printed, what is the user's."""
+    return "\n".join(line for line in words.splitlines() if not _OURS.match(line))
+
+
 def death_of_step(start: int, stop: int, payload: bytes) -> StepFailure:
     """What is told of a step that ended its processes; its element is not known yet."""
     try:
@@ -134,7 +145,7 @@ def death_of_step(start: int, stop: int, payload: bytes) -> StepFailure:
         stop,
         None,
         death.describe(),
-        death.words,
+        _words(death.words),
         death.host,
         death.pid,
         signal=death.signal or None,

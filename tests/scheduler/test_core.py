@@ -258,7 +258,9 @@ def test_a_run_belongs_to_its_client(desk: Desk):
 
 
 def test_ranges_beyond_the_end_are_refused(desk: Desk):
-    assert isinstance(desk.tell("client", m.Submit(1, 10, False, False, ((5, 11),), b""))["client"][0], m.RunLost)
+    assert isinstance(
+        desk.tell("client", m.Submit(1, 10, False, False, ((5, 11),), b""))["client"][0], m.RunLost
+    )
 
 
 def test_only_the_missing_ranges_are_run(desk: Desk):

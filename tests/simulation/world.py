@@ -16,7 +16,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 from haydi.scheduler.core import SchedulerSettings
@@ -24,7 +24,7 @@ from haydi.wire import messages as m
 from haydi.worker.core import WorkerSettings
 from tests.simulation.jobs import Job, random_job
 from tests.simulation.links import Clock, Connection, Network
-from tests.simulation.nodes import ClientNode, ClientRun, DaemonNode, Node, Peer, SchedulerNode
+from tests.simulation.nodes import MEMORY_BYTES, ClientNode, ClientRun, DaemonNode, Node, Peer, SchedulerNode
 from tests.simulation.oracle import check_agreement, check_forgotten
 
 __all__ = ["World", "random_world", "run_seed"]
@@ -73,7 +73,7 @@ class World:
         #: Processes killed while they worked on a run.
         self.crashes: Counter[int | None] = Counter()
         self.calm_at = 0.0
-        self._settings = worker_settings or WorkerSettings()
+        self._settings = replace(worker_settings or WorkerSettings(), memory_bytes=MEMORY_BYTES)
         self._identities = 0
         self.scheduler = SchedulerNode(self, settings or SchedulerSettings())
         self.scheduler.arm()
