@@ -286,9 +286,8 @@ def random_job(rng: Random, seconds: float, *, calm: bool) -> Job:
         kind = rng.choices(["fine", "failing", "deadly", "mixed", "sticky", "broken"], [30, 6, 6, 4, 2, 1])[0]
         some = [rng.randrange(steps) for _ in range(rng.choice([1, 1, 3]))]
         if kind in ("failing", "deadly", "mixed"):
-            raised = {"failing": [StepError], "deadly": [Dies, Swells], "mixed": [StepError, Dies, Swells]}[
-                kind
-            ]
+            ends: list[type[BaseException]] = [Dies, Swells]
+            raised = [*([StepError] if kind != "deadly" else []), *(ends if kind != "failing" else [])]
             bad = {step: rng.choice(raised)(step) for step in some}
         elif kind == "sticky" and not action.early:  # only what tells its very step is well-defined there
             sticky = frozenset(some)

@@ -219,6 +219,7 @@ class DaemonNode(Peer):
         self.core = c.WorkerCore(settings, slots, world.clock.now)
         self.computes: list[Compute | None] = [None] * slots
         self._waiting: list[deque[Answer]] = [deque() for _ in range(slots)]
+        self._heard = -1
         self._outgoing: list[m.Message] = [self.hello("worker", slots)]
         self._flush()
         for slot in range(slots):
@@ -340,9 +341,12 @@ class DaemonNode(Peer):
 
     def _hear_waiting(self) -> list[c.Effect]:
         """Read what compute processes have sent, unless there are too many results under way."""
-        for slot, answers in enumerate(self._waiting):
+        slots = len(self._waiting)
+        for slot in range(self._heard + 1, self._heard + 1 + slots):  # each in turn, as the server does
+            answers = self._waiting[slot % slots]
             if answers and not self.core.congested:
-                return self._hear(slot, answers.popleft())
+                self._heard = slot % slots
+                return self._hear(self._heard, answers.popleft())
         return []
 
     def _hear(self, slot: int, answer: Answer) -> list[c.Effect]:

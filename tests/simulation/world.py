@@ -200,7 +200,14 @@ class World:
             daemon.speed for daemon in alive
         )
         submitted = max(self.clock.now, 10.0)
-        return submitted + 60.0 + 3 * work / speed + 8 * giant
+        # Where nothing tells what a process was at, finding a step takes a death for each bit of its number.
+        deaths = sum(run.job.steps.bit_length() * len(run.job.bad) for run in self.runs)
+        # A run that may end early reports each stride; heavy reports go one by one, there and back.
+        network = self.network
+        trip = 2 * (network.latency + network.jitter + network.spike_share * network.spike)
+        heavy = [run.job for run in self.runs if run.job.early and run.job.ballast > 1 << 18]
+        trips = sum(min(job.steps, 4000) for job in heavy)
+        return submitted + 60.0 + 3 * work / speed + 8 * giant + 0.2 * deaths + 2 * trip * trips
 
 
 @dataclass
