@@ -139,7 +139,8 @@ _FIELDS: Final[dict[str, Any]] = {
     "heartbeat_seconds": _float, "silence_seconds": _float, "window_bytes": _id, "reason": _text,
     "daemons": _count, "run": _id, "steps": _step, "early": _bool, "skip": _bool, "ranges": _ranges,
     "payload": _payload, "stop": _step, "start": _step, "sequence": _id, "owner": _id, "flush_seconds": _float,
-    "share": _share, "idle": _count, "leases": _id, "low": _ids, "seconds": _float, "kind": _text, "bytes": _id, "worker": _text,
+    "share": _share, "idle": _count, "leases": _id, "low": _ids, "seconds": _float, "kind": _text, "bytes": _id,
+    "worker": _text,
 }  # fmt: skip
 
 _CODES: Final[tuple[Any, ...]] = (

@@ -311,6 +311,7 @@ class DaemonNode(Peer):
     # --- compute processes ----------------------------------------------------------------------------
 
     def _on_birth(self, slot: int) -> None:
+        self.world.births += 1
         compute = Compute(
             self.world.clock,
             lambda: self.speed,

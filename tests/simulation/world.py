@@ -72,6 +72,8 @@ class World:
         self.runs: list[ClientRun] = []
         #: Processes killed while they worked on a run.
         self.crashes: Counter[int | None] = Counter()
+        #: Compute processes that were started.
+        self.births = 0
         self.calm_at = 0.0
         self._settings = replace(worker_settings or WorkerSettings(), memory_bytes=MEMORY_BYTES)
         self._identities = 0

@@ -76,7 +76,11 @@ class Bench:
         stride = self.waiting[slot][0]
         place = self.core.slots[slot]
         follows = place.folded_run is None or place.folded_stop == stride.start
-        steps = min(stride.stop - stride.start, max(1, int(rate * stride.budget_seconds))) if follows else 0
+        steps = (
+            min(stride.stop - stride.start, max(1, int(rate * min(stride.budget_seconds, 1e6))))
+            if follows
+            else 0
+        )
         start, stop = place.folded_start if place.folded_run else stride.start, stride.start + steps
         flushed = (start, stop if follows else place.folded_stop)
         return self.answer(slot, stop, steps / rate, flushed if stride.flush else (0, 0), payload=payload)
