@@ -58,6 +58,8 @@ def describe(plan: Plan, step: int) -> str:
         some = list(islice(plan.source.elements(step, step + 1), 4))
     except Exception as error:
         return f"<to make the element raises {type(error).__name__}>"
+    if not some:
+        return "<no element>"
     texts = []
     for element in some[:3]:
         try:

@@ -26,15 +26,14 @@ SECONDS_MOST = 5.0
 STEPS_MOST = 100
 
 
-def elements_of(payload: bytes, steps: Sequence[int], seconds: float = SECONDS_MOST) -> dict[int, str]:
+def elements_of(payload: bytes, steps: Sequence[int]) -> dict[int, str]:
     """A text for the element of each step, as far as there is time.
 
     Args:
         payload: The plan, as workers get it.
         steps: Numbers of steps.
-        seconds: How long this may take.
     """
-    end = time.monotonic() + seconds
+    end = time.monotonic() + SECONDS_MOST
     found: dict[int, str] = {}
     left = list(steps[:STEPS_MOST])
     while left and (rest := end - time.monotonic()) > 0:

@@ -52,11 +52,11 @@ def inquire(place: Slot, death: Death, mark: Mark | None, allowed: int, now: flo
             _suspect(run, [suspect])
         return verdict
     if mark is not None and mark.kind == LOADING:
-        run.load_deaths += 1
-        if run.load_deaths >= allowed:
+        deaths = run.load_deaths[place.index] = run.load_deaths.get(place.index, 0) + 1
+        if deaths >= allowed:
             stop = run.withdraw(front.start, front.stop)
             run.failed.add(front.start, stop)
-            told = death._replace(times=run.load_deaths)
+            told = death._replace(times=deaths)
             verdict.messages.append(m.Failed(run.number, front.start, front.stop, "loading", told.pack()))
         return verdict
     suspects, deaths = narrow(suspect, *blamed, allowed)

@@ -74,8 +74,8 @@ class Run:
     flush_steps: int | None = None
     #: Steps that processes died in; they are run alone (see :mod:`haydi.worker.suspects`).
     suspects: Suspects = field(default_factory=Suspects)
-    #: Processes that died while they loaded the plan.
-    load_deaths: int = 0
+    #: Processes that died while they loaded the plan, one after another, by slot; empty when one has loaded it.
+    load_deaths: dict[int, int] = field(default_factory=dict)
 
     @property
     def number(self) -> int:
@@ -217,6 +217,7 @@ class Slot:
             if self.folded_run is None:
                 self.folded_run, self.folded_start = stride.run, stride.start
             assert self.folded_run is stride.run, "a compute process folded two runs together"
+            stride.run.load_deaths.clear()  # it can be loaded
             self.folded_stop = stop
             self.folded_seconds += seconds
 

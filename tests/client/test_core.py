@@ -139,6 +139,41 @@ def test_a_plan_that_cannot_be_loaded_ends_any_run():
     assert run.core.state == "failed"
 
 
+def test_a_step_that_died_is_merged_once_in_a_run_that_skips():
+    run, skipped = Run(10), []
+
+    def skip(failure: Failure) -> int | None:
+        skipped.append((failure.start, failure.stop, failure.kind))
+        return None
+
+    run.core.skip = skip
+    assert run.core.start() == [m.Submit(7, 10, False, True, ((0, 10),), b"plan")]
+    run.partial(0, 3)
+    assert run.failed(3, 4, "died") == []
+    assert run.core.state == "running"
+    run.failed(3, 4, "died")
+    assert skipped == [(3, 4, "died")]
+    assert run.core.repeated == 1
+    run.partial(4, 10)
+    assert run.core.state == "done"
+
+
+@pytest.mark.parametrize("kind", ["load", "loading", "result", "user"])
+def test_what_is_no_fault_of_a_step_ends_a_run_that_skips(kind: str):
+    run = Run(10)
+    run.core.skip = lambda failure: None
+    assert run.failed(3, 4, kind) == [m.Cancel(7)]
+    assert run.core.state == "failed"
+
+
+def test_skipping_the_last_step_that_was_missing_settles_an_early_run():
+    run = Run(10, early=True)
+    run.core.skip = lambda failure: 4
+    run.partial(0, 3)
+    assert run.failed(3, 4, "died") == [m.Trim(7, 4)]
+    assert run.core.state == "done"
+
+
 @pytest.mark.parametrize("state", ["timeout", "cancelled", "lost"])
 def test_it_can_be_ended_from_this_side(state: str):
     run = Run(10)

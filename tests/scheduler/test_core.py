@@ -227,6 +227,38 @@ def test_failures_go_to_the_client(desk: Desk):
     assert desk.tell("w", m.Failed(1, 3, 4, "user", b"why")) == {}
 
 
+@pytest.mark.parametrize("skip", [True, False])
+@pytest.mark.parametrize("kind", ["user", "died", "result"])
+def test_failures_of_steps_that_are_not_held_change_nothing(desk: Desk, skip: bool, kind: str):
+    """A daemon that was given up, or took long, may tell of what others hold by now, or what is merged."""
+    desk.worker("w")
+    desk.worker("other")
+    desk.tell("client", submit(steps=1000, skip=skip))
+    theirs = desk.core.runs[1].ledger.held[b"other"].first
+    desk.tell("w", m.Report(1, 0, 10, 0.1, b""))
+    for start, stop in ((5, 6), (5, 15), (theirs, theirs + 1), (990, 991)):
+        assert desk.tell("w", m.Failed(1, start, stop, kind, b"why")) == {}
+    assert desk.tell("w", m.Failed(2, 20, 21, kind, b"why")) == {}
+    assert desk.core.stale_messages == 5
+    assert desk.core.runs[1].ledger.merged.size == 10
+
+
+def test_a_step_that_is_skipped_is_merged(desk: Desk):
+    desk.worker("w")
+    desk.tell("client", submit(steps=10, skip=True))
+    assert desk.core.runs[1].plan.skip
+    told = {"client": [m.RunFailed(1, 3, 4, "died", "w (host pid 7)", b"why")]}
+    assert desk.tell("w", m.Failed(1, 3, 4, "died", b"why")) == told
+    assert desk.tell("w", m.Failed(1, 3, 4, "died", b"why")) == {}, "once"
+    assert list(desk.core.runs[1].ledger.merged) == [(3, 4)]
+    desk.tell("w", m.Failed(1, 5, 6, "load", b"why"))
+    assert desk.core.runs[1].ledger.merged.size == 1, "only what died is skipped"
+    desk.tell("w", m.Report(1, 0, 3, 0.1, b""))
+    assert desk.tell("w", m.Report(1, 4, 9, 0.1, b""))["client"]
+    desk.tell("w", m.Failed(1, 9, 10, "died", b"why"))
+    assert not desk.core.runs, "it is complete"
+
+
 def test_steps_behind_a_trim_are_taken_from_those_who_hold_them(desk: Desk):
     desk.worker("a")
     desk.worker("b")

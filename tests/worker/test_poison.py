@@ -162,6 +162,29 @@ def test_a_plan_that_kills_is_no_fault_of_a_step() -> None:
     assert Death.unpack(failed.payload).times == 3
 
 
+def test_random_deaths_do_not_blame_a_plan() -> None:
+    bench = Bench()
+    bench.lease(0, 1000)
+    for _ in range(6):
+        stride = bench.waiting[0][0]
+        bench.die(after=2.0, at=(stride.start, stride.start), kind=LOADING)
+        assert not told(bench)
+        reborn(bench)
+        bench.answer(stop=bench.waiting[0][0].start + 1)
+        bench.die(after=2.0)
+        reborn(bench)
+    many = Bench(8)
+    many.lease(0, 100_000)
+    for _ in range(2):
+        for slot in range(8):  # somebody kills all there are
+            at = [(s.start, s.start) for s in many.waiting[slot]]
+            many.die(slot, at=at[0] if at else None, kind=LOADING)
+            assert not told(many)
+        for slot in range(8):
+            many.now += 2.0
+            reborn(many, slot)
+
+
 def test_deaths_allowed_is_a_setting() -> None:
     bench = Bench(deaths_allowed=1)
     bench.lease(0, 1)
