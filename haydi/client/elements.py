@@ -63,10 +63,10 @@ def _ask(payload: bytes, steps: Sequence[int], seconds: float) -> tuple[list[str
     how = f"takes more than {SECONDS_MOST:g} s"
     try:
         output, _ = child.communicate(pickle.dumps((payload, list(steps))), timeout=seconds)
-        if child.returncode < 0:
-            how = f"ends its process, too ({signal.Signals(-child.returncode).name})"
-        else:
-            how = f"ends its process, too (exit code {child.returncode})"
+        code = child.returncode
+        known = -code in list(signal.Signals)
+        how = signal.Signals(-code).name if known else f"exit code {code}"
+        how = f"ends its process, too ({how})"
     except subprocess.TimeoutExpired:
         child.kill()
         output, _ = child.communicate()
