@@ -39,7 +39,7 @@ if TYPE_CHECKING:
         USet,
         Values,
     )
-    from haydi.errors import HaydiError, RemoteError, UsageError
+    from haydi.errors import HaydiError, PoisonStepError, RemoteError, UsageError
     from haydi.pipeline import Pipeline
     from haydi.report import Report
     from haydi.symmetry.canon import (
@@ -64,7 +64,7 @@ _HOME = {
         "Boolean Domain Join Mappings NamedProduct NoneDomain Permutations Product Range Sequences Subsets "
         "UnorderedProduct USet Values"
     ),
-    "haydi.errors": "HaydiError RemoteError UsageError",
+    "haydi.errors": "HaydiError PoisonStepError RemoteError UsageError",
     "haydi.pipeline": "Pipeline",
     "haydi.report": "Report",
     "haydi.symmetry.canon": "automorphism_count canonize expand is_canonical is_isomorphic orbit_size",
@@ -89,6 +89,7 @@ __all__ = [
     "NoneDomain",
     "Permutations",
     "Pipeline",
+    "PoisonStepError",
     "Product",
     "Range",
     "RemoteError",

@@ -12,6 +12,7 @@ from haydi.report import Report
 
 if TYPE_CHECKING:
     from haydi.pipeline import Pipeline
+    from haydi.skipping import OnError
 
 __all__ = ["Context", "Run", "seconds_of"]
 
@@ -116,14 +117,28 @@ class Context(ABC):
         """Number of slots that run user code."""
 
     @abstractmethod
-    def submit(self, pipeline: Pipeline[Any, R], timeout: float | timedelta | None = None) -> Run[R]:
+    def submit(
+        self,
+        pipeline: Pipeline[Any, R],
+        timeout: float | timedelta | None = None,
+        *,
+        on_error: OnError = "raise",
+    ) -> Run[R]:
         """Start a pipeline and return at once.
 
         Args:
             pipeline: What to compute; a domain stands for collecting it.
             timeout: Limit of the run, after which its result is that of the steps done by then.
+            on_error: What happens when a function raises, or a step ends the process that runs it: "raise" ends the
+                run with that error; "skip" leaves the step out and lists it in ``report.failures``.
         """
 
     @abstractmethod
-    def run(self, pipeline: Pipeline[Any, R], timeout: float | timedelta | None = None) -> R:
-        """Compute a pipeline and return its result."""
+    def run(
+        self,
+        pipeline: Pipeline[Any, R],
+        timeout: float | timedelta | None = None,
+        *,
+        on_error: OnError = "raise",
+    ) -> R:
+        """Compute a pipeline and return its result; the arguments are those of :meth:`submit`."""

@@ -26,6 +26,7 @@ from haydi.errors import ArgumentTypeError, ArgumentValueError, UsageError
 if TYPE_CHECKING:
     from haydi.context import Context
     from haydi.domains.domain import Domain
+    from haydi.skipping import OnError
 
 __all__ = ["Cnfs", "Filter", "Generate", "Iterate", "Map", "Method", "Pipeline", "Take", "Transformation"]
 
@@ -371,7 +372,13 @@ class Pipeline(Generic[T, R]):
 
     # --- run ------------------------------------------------------------------------------------------
 
-    def run(self, ctx: bool | Context | None = None, timeout: float | timedelta | None = None) -> R:
+    def run(
+        self,
+        ctx: bool | Context | None = None,
+        timeout: float | timedelta | None = None,
+        *,
+        on_error: OnError = "raise",
+    ) -> R:
         """Compute the result.
 
         Args:
@@ -379,6 +386,9 @@ class Pipeline(Generic[T, R]):
                 object in that context.
             timeout: Limit in seconds or as a timedelta. When it is reached, the result is that of the steps
                 done so far; ``ctx.last_report.coverage`` says which these are.
+            on_error: What happens when a function of yours raises, or a step ends the worker process that runs it:
+                "raise" ends the run with that error; "skip" leaves the step out and lists it in
+                ``ctx.last_report.failures``.
 
         Raises:
             UsageError: when there is no such context, or the pipeline cannot be run.
@@ -391,7 +401,7 @@ class Pipeline(Generic[T, R]):
         """
         from haydi.contexts.session import context_for
 
-        return context_for(ctx).run(self, timeout=timeout)
+        return context_for(ctx).run(self, timeout=timeout, on_error=on_error)
 
 
 def _peel(

@@ -34,7 +34,11 @@ class Report:
         seconds: Wall time so far.
         workers: Number of slots that took part, or that were there.
         shares: Steps and busy seconds by worker.
-        failures: Steps that failed.
+        failures: Steps that failed, in order. With ``on_error="skip"`` these are all that were left out, up to 1000;
+            with ``first``, ``take`` and their like some behind the last step that the result needed may be among
+            them. Otherwise it is the one that ended the run: the first that was heard of, which with such an action
+            is the first there is.
+        failures_total: How many steps failed, those beyond 1000 included.
         seed: Seed of random draws; None where nothing is random.
 
     Example:
@@ -52,6 +56,7 @@ class Report:
     workers: int = 1
     shares: dict[str, WorkerShare] = field(default_factory=dict)
     failures: list[StepFailure] = field(default_factory=list)
+    failures_total: int = 0
     seed: int | str | None = None
 
     @property

@@ -7,7 +7,11 @@ merges them, and says when the result cannot change any more behind some step.
 
 A run ends when ``[0, limit)`` is merged. The limit is the number of steps, until a final partial or a failure
 shows that less is enough: what lies behind the first settled result, or behind the first failing step, is not
-needed. For an action that never ends early a failure ends the run at once.
+needed. For an action that never ends early the first failure that comes ends the run at once.
+
+In a run that skips, a step that ended its processes counts as merged: the worker and the scheduler have nothing more to
+do with it, and its part of the result is made here by a *skip* function, given by the caller. Exceptions of user code
+never come here: they are part of the partials.
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ from typing import Protocol
 from haydi.ranges import RangeSet
 from haydi.wire import messages as m
 
-__all__ = ["Absorb", "Failure", "RunCore"]
+__all__ = ["Absorb", "Failure", "RunCore", "Skip"]
 
 #: Results of so many bytes are acknowledged together.
 CONSUMED_BYTES = 1 << 18
@@ -31,9 +35,15 @@ class Absorb(Protocol):
     def __call__(self, start: int, stop: int, payload: bytes) -> int | None: ...
 
 
+class Skip(Protocol):
+    """Merge what stands for steps that were skipped; return where the result is final, or None."""
+
+    def __call__(self, failure: Failure) -> int | None: ...
+
+
 @dataclass(frozen=True)
 class Failure:
-    """Something that ends the run with an error."""
+    """Something that ends the run with an error, or a step that is skipped."""
 
     start: int
     stop: int
@@ -45,12 +55,16 @@ class Failure:
 class RunCore:
     """The state of one run: "running", then "done", "failed", "lost", "timeout" or "cancelled"."""
 
-    def __init__(self, run: int, steps: int, early: bool, payload: bytes, absorb: Absorb) -> None:
+    def __init__(
+        self, run: int, steps: int, early: bool, payload: bytes, absorb: Absorb, skip: Skip | None = None
+    ) -> None:
         self.run = run
         self.steps = steps
         self.early = early
         self.payload = payload
         self.absorb = absorb
+        #: None for a run that ends with its first failure.
+        self.skip = skip
         self.state = "running"
         self.limit = steps
         self.coverage = RangeSet()
@@ -72,7 +86,9 @@ class RunCore:
         missing = tuple(self.coverage.gaps(self.limit))
         self._sequence = self._unacknowledged = 0
         if missing and self.state == "running":
-            self._out.append(m.Submit(self.run, self.limit, self.early, missing, self.payload))
+            self._out.append(
+                m.Submit(self.run, self.limit, self.early, self.skip is not None, missing, self.payload)
+            )
         else:
             self._finish_if_complete()
         return self._take()
@@ -104,10 +120,13 @@ class RunCore:
         if self._unacknowledged >= CONSUMED_BYTES:
             self._unacknowledged = 0
             self._out.append(m.Consumed(self.run, message.sequence))
+        self._merge(start, stop, lambda: self.absorb(start, stop, message.payload))
+
+    def _merge(self, start: int, stop: int, absorb: Callable[[], int | None]) -> None:
         if self.coverage.overlaps(start, stop):
             self.repeated += 1
             return
-        final = self.absorb(start, stop, message.payload)
+        final = absorb()
         self.coverage.add(start, stop)
         if final is not None and final <= self.limit:
             self.failure = None  # it lies behind what settles the result
@@ -116,7 +135,10 @@ class RunCore:
 
     def _on_failed(self, message: m.RunFailed) -> None:
         failure = Failure(message.start, message.stop, message.kind, message.worker, message.payload)
-        if not self.early or message.kind == "load":
+        skip = self.skip
+        if skip is not None and message.kind == "died":
+            self._merge(message.start, message.stop, lambda: skip(failure))
+        elif not self.early or message.kind in ("load", "loading"):
             self.failure = failure
             self.state = "failed"
             self._out.append(m.Cancel(self.run))

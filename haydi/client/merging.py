@@ -74,6 +74,10 @@ class Merger:
         """The merged ranges, in order."""
         return list(zip(self._starts, self._stops, strict=True))
 
+    def partials(self) -> list[Any]:
+        """The partials of the merged ranges, in order; they go on changing."""
+        return list(self._partials)
+
     @property
     def prefix(self) -> int:
         """The first step that is not merged."""

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import math
 import pickle
+import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, TypeVar, cast
 
-from haydi.client.core import RunCore
+from haydi.client.core import Failure, RunCore
+from haydi.client.elements import elements_of
 from haydi.client.link import Link
 from haydi.client.merging import Merger
-from haydi.client.serialize import load_failure
+from haydi.client.serialize import death_of_step, load_failure
 from haydi.context import Run, seconds_of
-from haydi.errors import HaydiError, NoWorkersError, RunCancelledError, StepFailure
+from haydi.errors import HaydiError, NoWorkersError, PoisonStepError, RunCancelledError, StepFailure
 from haydi.plan import Plan
 from haydi.report import Report, WorkerShare
+from haydi.skipping import Skipping, failures_of
 from haydi.sources import ENDLESS
 from haydi.wire import messages as m
 
@@ -44,13 +48,19 @@ class DistributedRun(Run[R]):
         self._no_worker_seconds = no_worker_seconds
         self._on_over = on_over
         self._merger = Merger(plan.action)
-        self._core = RunCore(number, plan.steps, plan.action.early, payload, self._absorb)
+        skip = self._skip if isinstance(plan.action, Skipping) else None
+        self._core = RunCore(number, plan.steps, plan.action.early, payload, self._absorb, skip)
         self._started = time.monotonic()
         self._deadline = math.inf if seconds is None else self._started + seconds
         self._workers_seen_at = self._started
         self._ended = 0.0
         self._shares: dict[str, WorkerShare] = {}
+        #: What ended the run.
         self._failures: list[StepFailure] = []
+        #: Elements of poison steps; None before somebody wanted to know.
+        self._elements: dict[int, str] | None = None
+        self._naming = threading.Lock()
+        self._last: Report | None = None
         self._error: BaseException | None = None
         self._result: Any = None
         self._over = False
@@ -66,6 +76,7 @@ class DistributedRun(Run[R]):
         seconds = seconds_of("timeout", timeout)
         if not self._over and not self._link.wait_until(self.done, seconds):
             raise TimeoutError(f"the run is not over after {seconds:g} s (it goes on)")
+        self._name_elements()
         if self._error is not None:
             raise self._error
         return cast("R", self._result)
@@ -82,6 +93,7 @@ class DistributedRun(Run[R]):
 
     @property
     def report(self) -> Report:
+        failures, total = self._told_failures()
         return Report(
             state=self._core.state,
             steps=None if self._plan.steps == ENDLESS else self._plan.steps,
@@ -89,7 +101,8 @@ class DistributedRun(Run[R]):
             seconds=(self._ended or time.monotonic()) - self._started,
             workers=max(self._link.slots, 1),
             shares={name: WorkerShare(s.steps, s.seconds) for name, s in list(self._shares.items())},
-            failures=list(self._failures),
+            failures=failures,
+            failures_total=total,
             seed=self._plan.seed,
         )
 
@@ -146,6 +159,33 @@ class DistributedRun(Run[R]):
     def _absorb(self, start: int, stop: int, payload: bytes) -> int | None:
         return self._merger.add(start, stop, pickle.loads(payload))
 
+    def _skip(self, failure: Failure) -> int | None:
+        action = self._plan.action
+        assert isinstance(action, Skipping)
+        died = death_of_step(failure.start, failure.stop, failure.payload)
+        return self._merger.add(failure.start, failure.stop, action.failed(died))
+
+    def _told_failures(self) -> tuple[list[StepFailure], int]:
+        failures, total = failures_of(self._merger.partials())
+        failures = sorted([*failures, *self._failures], key=lambda failure: failure.step)
+        elements = self._elements or {}
+        named = [replace(f, element=elements[f.step]) if f.step in elements else f for f in failures]
+        return named, total + len(self._failures)
+
+    def _name_elements(self) -> None:
+        """Find out what the elements of poison steps are: in the thread that waits, not in the one that leads."""
+        with self._naming:
+            if self._elements is not None:
+                return
+            poison = [failure.step for failure in self._told_failures()[0] if failure.deaths]
+            self._elements = elements_of(self._core.payload, poison) if poison else {}
+            if poison and self._last is not None:
+                self._last.failures = self._told_failures()[0]
+            if isinstance(self._error, PoisonStepError):
+                step = self._error.step
+                element = self._elements.get(step, self._error.element)
+                self._error = PoisonStepError(replace(self._error.failure, element=element))
+
     def _settle(self) -> None:
         core = self._core
         if core.state == "running" or self._over:
@@ -176,4 +216,5 @@ class DistributedRun(Run[R]):
         finally:
             self._over = True
             self._link.remove(self)
-            self._on_over(self.report)
+            self._last = self.report
+            self._on_over(self._last)

@@ -7,11 +7,14 @@ class has no importable name: lambdas, nested functions, everything in the user'
 from __future__ import annotations
 
 import pickle
+import re
 import sys
-from typing import Any
+from typing import Any, Final
 
 from haydi.errors import (
     HaydiError,
+    PoisonStepError,
+    ProtocolError,
     RemoteError,
     ResultNotPicklableError,
     StepFailure,
@@ -19,8 +22,14 @@ from haydi.errors import (
     UserCodeError,
 )
 from haydi.plan import Plan
+from haydi.wire.death import Death
 
-__all__ = ["dump_plan", "load_failure"]
+__all__ = ["death_of_step", "dump_plan", "load_failure"]
+
+#: Lines of a stack that say where Haydi called the user's function.
+_OURS: Final = re.compile(
+    r'  File "(.*/haydi/(worker/|actions/)?\w+\.py|<frozen runpy>)", line|Extension modules: '
+)
 
 
 def dump_plan(plan: Plan) -> bytes:
@@ -77,10 +86,16 @@ def load_failure(
     kind: str, worker: str, start: int, stop: int, payload: bytes
 ) -> tuple[BaseException, StepFailure | None]:
     """The exception that a failure on a worker becomes here, and what is known of the step."""
+    if kind in ("died", "loading"):
+        died = death_of_step(start, stop, payload)
+        if kind == "died":
+            return PoisonStepError(died), died
+        return RemoteError(
+            f"the pipeline cannot be loaded on worker {worker}: each of {died.deaths} processes that tried "
+            f"{died.error} (the last on {died.host} pid {died.pid}). Look at what the modules it uses do when they are "
+            f"imported, and at the size of its values\n{died.traceback}"
+        ), None
     where = f"step {start}" if stop <= start + 1 else f"steps [{start}, {stop})"
-    if kind == "died":
-        text = payload.decode(errors="replace")
-        return RemoteError(f"the process that ran {where} on worker {worker} died: {text}"), None
     try:
         told = pickle.loads(payload)
         failure: StepFailure = told["failure"]
@@ -112,3 +127,29 @@ def load_failure(
         error.haydi_failure = failure  # type: ignore[attr-defined]
     error.add_note(f"{failure.describe().rstrip()}\n(worker {worker})")
     return error, failure
+
+
+def _words(words: str) -> str:
+    """What a process said last; of the stack that the fault handler printed, what is the user's."""
+    return "\n".join(line for line in words.splitlines() if not _OURS.match(line))
+
+
+def death_of_step(start: int, stop: int, payload: bytes) -> StepFailure:
+    """What is told of a step that ended its processes; its element is not known yet."""
+    try:
+        death = Death.unpack(payload)
+    except ProtocolError as broken:
+        death = Death(words=str(broken))
+    return StepFailure(
+        start,
+        stop,
+        None,
+        death.describe(),
+        _words(death.words),
+        death.host,
+        death.pid,
+        signal=death.signal or None,
+        memory=death.memory or None,
+        exit_code=death.exit_code if death.exit_code >= 0 else None,
+        deaths=death.times,
+    )

@@ -25,14 +25,15 @@ from haydi.errors import (
     UnknownSizeError,
     UsageError,
 )
-from haydi.plan import compile_plan
 from haydi.report import Report
+from haydi.skipping import plan_for
 from haydi.sources import StreamSource
 
 if TYPE_CHECKING:
     from haydi.client.link import Link
     from haydi.client.run import DistributedRun
     from haydi.pipeline import Pipeline
+    from haydi.skipping import OnError
 
 __all__ = ["DistributedContext"]
 
@@ -52,8 +53,12 @@ class DistributedContext(Context):
     Args:
         ip: Where the scheduler listens.
         port: Its port, 8787 by default; with ``spawn_workers`` the port of the own scheduler, by default a
-        free one. spawn_workers: Number of worker processes to start here; 0 connects to a scheduler that is
-        there. connect_timeout: How long to wait for the scheduler's answer, in seconds or as a timedelta.
+            free one.
+        spawn_workers: Number of worker processes to start here; 0 connects to a scheduler that is there.
+        connect_timeout: How long to wait for the scheduler's answer, in seconds or as a timedelta.
+        memory_limit: What each of the worker processes started here may use, for example ``"2GiB"`` or a number of
+            bytes; one that uses more is ended, and the step it was at is to blame when that happens again. 0 is no
+            limit; "auto" divides the memory of the machine, or of the job's control group, among them.
 
     Raises:
         ArgumentTypeError, ArgumentValueError: for arguments that cannot work.
@@ -73,10 +78,12 @@ class DistributedContext(Context):
         spawn_workers: int = 0,
         *,
         connect_timeout: float | timedelta = 5.0,
+        memory_limit: int | str = "auto",
     ) -> None:
         if _worker_process.INSIDE:
             raise NestedRunError("a DistributedContext inside a worker: use run() without arguments here")
         _check_arguments(ip, port, spawn_workers)
+        _check_memory_limit(memory_limit, spawn_workers)
         patience = seconds_of("connect_timeout", connect_timeout)
         if not patience:
             raise ArgumentValueError(f"connect_timeout={connect_timeout!r}: some seconds are needed")
@@ -90,7 +97,7 @@ class DistributedContext(Context):
         self._cluster: LocalCluster | None = None
         self._forgotten: weakref.finalize[..., DistributedContext] | None = None
         if spawn_workers:
-            self._cluster = LocalCluster(spawn_workers, port or 0)
+            self._cluster = LocalCluster(spawn_workers, port or 0, memory_limit)
         try:
             from haydi.client.link import Link  # the messaging library is loaded while the cluster starts
 
@@ -156,20 +163,34 @@ class DistributedContext(Context):
             raise link.error
         return link.slots
 
-    def submit(self, pipeline: Pipeline[Any, R], timeout: float | timedelta | None = None) -> Run[R]:
-        run = self._start(pipeline, timeout)
+    def submit(
+        self,
+        pipeline: Pipeline[Any, R],
+        timeout: float | timedelta | None = None,
+        *,
+        on_error: OnError = "raise",
+    ) -> Run[R]:
+        run = self._start(pipeline, timeout, on_error)
         self._link.nudge()
         return run
 
-    def run(self, pipeline: Pipeline[Any, R], timeout: float | timedelta | None = None) -> R:
-        run = self._start(pipeline, timeout)
+    def run(
+        self,
+        pipeline: Pipeline[Any, R],
+        timeout: float | timedelta | None = None,
+        *,
+        on_error: OnError = "raise",
+    ) -> R:
+        run = self._start(pipeline, timeout, on_error)
         try:
             return run.result()
         except BaseException:  # Ctrl-C, or whatever a signal handler raised: nobody has a handle of this run
             run.cancel()
             raise
 
-    def _start(self, pipeline: Pipeline[Any, R], timeout: float | timedelta | None) -> DistributedRun[R]:
+    def _start(
+        self, pipeline: Pipeline[Any, R], timeout: float | timedelta | None, on_error: OnError
+    ) -> DistributedRun[R]:
         seconds = seconds_of("timeout", timeout)
         if _worker_process.INSIDE:
             raise NestedRunError("a parallel run inside a worker: use run() without arguments here")
@@ -181,7 +202,7 @@ class DistributedContext(Context):
         from haydi.client.run import DistributedRun
         from haydi.client.serialize import dump_plan
 
-        plan = compile_plan(check_pipeline(pipeline))
+        plan = plan_for(check_pipeline(pipeline), on_error)
         if isinstance(plan.source, StreamSource):
             raise UnknownSizeError(
                 f"pipeline={pipeline!r}: its domain does not know its size, and workers divide the steps by number: "
@@ -227,6 +248,19 @@ def _end(owner: int, link: Link | None, cluster: LocalCluster | None) -> None:
 def _end_elsewhere(owner: int, link: Link, cluster: LocalCluster | None) -> None:
     """End what a forgotten context had. Garbage is collected in any thread at any moment: none may wait for this."""
     threading.Thread(target=_end, args=(owner, link, cluster), name="haydi-end", daemon=True).start()
+
+
+def _check_memory_limit(value: int | str, spawn_workers: int) -> None:
+    if value == "auto":
+        return
+    if not spawn_workers:
+        raise ArgumentValueError(
+            f"memory_limit={value!r}: only for workers that are started here, with spawn_workers=n; those of a cluster "
+            f"have theirs from haydi-worker --memory-limit"
+        )
+    from haydi.worker.memory import limit_bytes
+
+    limit_bytes("memory_limit", value, spawn_workers)
 
 
 def _check_arguments(ip: object, port: object, spawn_workers: object) -> None:

@@ -40,12 +40,14 @@ class LocalCluster:
     Args:
         slots: Number of compute processes.
         port: Port of the scheduler; 0 takes a free one.
+        memory_limit: What each compute process may use, as ``haydi-worker --memory-limit`` takes it.
 
     Both are started at once; :meth:`wait` waits for them, and until then there is time for other things.
     """
 
-    def __init__(self, slots: int, port: int = 0) -> None:
+    def __init__(self, slots: int, port: int = 0, memory_limit: int | str = "auto") -> None:
         self.slots = slots
+        self._memory_limit = memory_limit
         self._worker: subprocess.Popen[bytes] | None = None
         _clusters.add(self)
         self._scheduler = _start("haydi.scheduler", "--local", "127.0.0.1", str(port))
@@ -71,7 +73,7 @@ class LocalCluster:
 
     def _start_worker(self) -> subprocess.Popen[bytes]:
         self._started_at = time.monotonic()
-        return _start("haydi.worker", "--local", str(self.slots))
+        return _start("haydi.worker", "--local", str(self.slots), str(self._memory_limit))
 
     def _tell_address(self) -> None:
         assert self._worker is not None

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from haydi.context import Context, Run, check_pipeline, seconds_of
 from haydi.errors import RunCancelledError, StepFailure
-from haydi.plan import Plan, compile_plan
+from haydi.plan import Plan
 from haydi.report import Report, WorkerShare
+from haydi.skipping import failures_of, plan_for
 from haydi.sources import ENDLESS, StreamSource
 
 if TYPE_CHECKING:
     from haydi.pipeline import Pipeline
+    from haydi.skipping import OnError
 
 __all__ = ["SerialContext"]
 
@@ -112,6 +114,7 @@ class SerialRun(Run[R]):
     def report(self) -> Report:
         position = self._position
         seconds = (self._ended or time.perf_counter()) - self._started
+        failures, total = failures_of([self._partial])
         return Report(
             state=self._state,
             steps=None if self._plan.steps == ENDLESS else self._plan.steps,
@@ -119,7 +122,8 @@ class SerialRun(Run[R]):
             seconds=seconds,
             workers=1,
             shares={"serial": WorkerShare(position, seconds)},
-            failures=list(self._failures),
+            failures=failures + self._failures,
+            failures_total=total + len(self._failures),
             seed=self._plan.seed,
         )
 
@@ -140,16 +144,32 @@ class SerialContext(Context):
     def worker_count(self) -> int:
         return 1
 
-    def run(self, pipeline: Pipeline[Any, R], timeout: float | timedelta | None = None) -> R:
-        run: SerialRun[R] = SerialRun(compile_plan(check_pipeline(pipeline)), seconds_of("timeout", timeout))
+    def run(
+        self,
+        pipeline: Pipeline[Any, R],
+        timeout: float | timedelta | None = None,
+        *,
+        on_error: OnError = "raise",
+    ) -> R:
+        run: SerialRun[R] = SerialRun(
+            plan_for(check_pipeline(pipeline), on_error), seconds_of("timeout", timeout)
+        )
         try:
             run.work()
         finally:
             self.last_report = run.report
         return run.result()
 
-    def submit(self, pipeline: Pipeline[Any, R], timeout: float | timedelta | None = None) -> Run[R]:
-        run: SerialRun[R] = SerialRun(compile_plan(check_pipeline(pipeline)), seconds_of("timeout", timeout))
+    def submit(
+        self,
+        pipeline: Pipeline[Any, R],
+        timeout: float | timedelta | None = None,
+        *,
+        on_error: OnError = "raise",
+    ) -> Run[R]:
+        run: SerialRun[R] = SerialRun(
+            plan_for(check_pipeline(pipeline), on_error), seconds_of("timeout", timeout)
+        )
 
         def work() -> None:
             with suppress(BaseException):  # whoever asks for the result is told

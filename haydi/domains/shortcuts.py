@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from haydi.context import Context
     from haydi.domains.domain import Domain
     from haydi.pipeline import Pipeline
+    from haydi.skipping import OnError
     from haydi.symmetry.cnf_values import CnfValues
 
 __all__ = ["Shortcuts"]
@@ -213,6 +214,12 @@ class Shortcuts(Generic[T]):
         """See :meth:`haydi.Pipeline.frequencies`."""
         return self.iterate().frequencies(key)
 
-    def run(self, ctx: bool | Context | None = None, timeout: float | timedelta | None = None) -> list[T]:
+    def run(
+        self,
+        ctx: bool | Context | None = None,
+        timeout: float | timedelta | None = None,
+        *,
+        on_error: OnError = "raise",
+    ) -> list[T]:
         """All elements as a list; see :meth:`haydi.Pipeline.run`."""
-        return self.iterate().run(ctx, timeout)
+        return self.iterate().run(ctx, timeout, on_error=on_error)

@@ -245,7 +245,7 @@ class SchedulerCore:
         if ledger.complete:
             return
         flush = flush_seconds(self.settings.sizing, self.dealer.slots, msg.early)
-        plan = m.RunPlan(msg.run, client.number, msg.early, flush, msg.payload)
+        plan = m.RunPlan(msg.run, client.number, msg.early, msg.skip, flush, msg.payload)
         run = self.runs[msg.run] = Run(msg.run, client.peer, plan, ledger, now)
         client.runs.add(msg.run)
         self.dealer.reopen(run)
@@ -334,10 +334,16 @@ class SchedulerCore:
 
     def _on_failed(self, worker: Worker, msg: m.Failed, now: float) -> None:
         run = self.runs.get(msg.run)
-        if run is None or msg.run not in worker.runs:
+        if run is None or not run.ledger.holds(worker.peer, msg.start, msg.stop):
             self.stale_messages += 1
             return
         self._send(run.owner, m.RunFailed(msg.run, msg.start, msg.stop, msg.kind, worker.label, msg.payload))
+        if run.plan.skip and msg.kind == "died":  # the client counts the step as merged, and so do we
+            run.ledger.report(worker.peer, msg.start, msg.stop)
+            run.estimate(worker, now)
+            if run.ledger.complete:
+                self._end(run)
+                self.dealer.serve(now)
 
     # --- the end of a run -----------------------------------------------------------------------------
 

@@ -43,13 +43,17 @@ class Ledger(Generic[W]):
         self.held.setdefault(worker, RangeSet()).add(start, stop)
         return start, stop
 
+    def holds(self, worker: W, start: int, stop: int) -> bool:
+        """True when the worker holds ``[start, stop)``, as far as that is needed, and some of it is."""
+        stop = min(stop, self.stop)
+        return start < stop and worker in self.held and self.held[worker].contains(start, stop)
+
     def report(self, worker: W, start: int, stop: int) -> bool:
         """Steps are done. False, and nothing changed, when the worker does not hold them all."""
-        stop = min(stop, self.stop)
-        held = self.held.get(worker)
-        if start >= stop or held is None or not held.contains(start, stop):
+        if not self.holds(worker, start, stop):
             return False
-        self._unhold(worker, held, start, stop)
+        stop = min(stop, self.stop)
+        self._unhold(worker, self.held[worker], start, stop)
         self.merged.add(start, stop)
         return True
 

@@ -137,9 +137,10 @@ _FIELDS: Final[dict[str, Any]] = {
     "role": _text, "protocol": _count, "version": _text, "python": _text, "host": _text, "pid": _count,
     "machine": _text, "name": _text, "slots": _count, "cluster": _text,
     "heartbeat_seconds": _float, "silence_seconds": _float, "window_bytes": _id, "reason": _text,
-    "daemons": _count, "run": _id, "steps": _step, "early": _bool, "ranges": _ranges, "payload": _payload,
-    "stop": _step, "start": _step, "sequence": _id, "owner": _id, "flush_seconds": _float, "share": _share,
-    "idle": _count, "leases": _id, "low": _ids, "seconds": _float, "kind": _text, "bytes": _id, "worker": _text,
+    "daemons": _count, "run": _id, "steps": _step, "early": _bool, "skip": _bool, "ranges": _ranges,
+    "payload": _payload, "stop": _step, "start": _step, "sequence": _id, "owner": _id, "flush_seconds": _float,
+    "share": _share, "idle": _count, "leases": _id, "low": _ids, "seconds": _float, "kind": _text, "bytes": _id,
+    "worker": _text,
 }  # fmt: skip
 
 _CODES: Final[tuple[Any, ...]] = (

@@ -100,11 +100,12 @@ class Cluster(NamedTuple):
 
 
 class Submit(NamedTuple):
-    """A run of ``steps`` steps, of which ``ranges`` are to be computed."""
+    """A run of ``steps`` steps, of which ``ranges`` are to be computed; with ``skip`` a step that fails is done."""
 
     run: int
     steps: int
     early: bool
+    skip: bool
     ranges: Ranges
     payload: bytes
 
@@ -135,6 +136,7 @@ class RunPlan(NamedTuple):
     run: int
     owner: int
     early: bool
+    skip: bool
     flush_seconds: float
     payload: bytes
 
@@ -183,7 +185,11 @@ class Report(NamedTuple):
 
 
 class Failed(NamedTuple):
-    """A user function failed in ``[start, stop)``; ``kind`` is user, load, result or died."""
+    """Something failed in ``[start, stop)``.
+
+    ``kind`` is user (a function raised), load (the plan cannot be loaded), result (a result cannot be sent), died (the
+    step ends each process that runs it) or loading (so does the plan). In a run that skips, a step that died is done.
+    """
 
     run: int
     start: int

@@ -16,7 +16,7 @@ The messages, as headers; each begins with its code, and those marked with * hav
 
     supervisor -> compute
         [LOAD, run] *
-        [STRIDE, number, run, start, stop, budget_seconds, flush]
+        [STRIDE, number, run, start, stop, budget_seconds, flush, cautious]
         [FORGET, run]
         [EXIT]
     compute -> supervisor
@@ -100,9 +100,9 @@ class Channel:
     Example:
         >>> left, right = socket.socketpair()
         >>> supervisor, compute = Channel(left), Channel(right, blocking=True)
-        >>> supervisor.send([STRIDE, 1, 7, 0, 10**30, 0.05, True])
+        >>> supervisor.send([STRIDE, 1, 7, 0, 10**30, 0.05, True, False])
         >>> compute.receive_blocking()
-        ([2, 1, 7, 0, 1000000000000000000000000000000, 0.05, True], b'')
+        ([2, 1, 7, 0, 1000000000000000000000000000000, 0.05, True, False], b'')
         >>> compute.close()
         >>> supervisor.receive()
         Traceback (most recent call last):

@@ -10,6 +10,7 @@ import click
 
 from haydi import logs
 from haydi._version import __version__
+from haydi.sizes import show_bytes
 from haydi.worker.nursery import Nursery
 
 __all__ = ["command"]
@@ -46,6 +47,15 @@ class _Workers(click.ParamType[int]):
     "--workers", default="auto", type=_Workers(), help="Number of compute processes; auto takes the cores that this "
     "process may use.", show_envvar=True,
 )  # fmt: skip
+@click.option(
+    "--memory-limit", default="auto", metavar="SIZE", show_envvar=True,
+    help="Memory that each compute process may use, for example 500MB or 2GiB: one that uses more is ended. 0 is no "
+    "limit; auto divides the memory of the machine, or of the job's control group, by the number of compute processes.",
+)  # fmt: skip
+@click.option(
+    "--deaths-allowed", default=3, type=click.IntRange(min=1), metavar="N", show_envvar=True,
+    help="A step that ends so many compute processes is not run again.",
+)  # fmt: skip
 @click.option("--name", default="", help="Name in logs and reports; HOST-PID by default.", show_envvar=True)
 @click.option(
     "--death-timeout", default=300.0, type=click.FloatRange(min=0.1), metavar="SECONDS", show_envvar=True,
@@ -57,7 +67,14 @@ class _Workers(click.ParamType[int]):
 @click.option("--json-log", is_flag=True, help="Write the log as one JSON object a line.", show_envvar=True)
 @click.version_option(__version__, prog_name="haydi-worker")
 def command(
-    address: str, workers: int, name: str, death_timeout: float, log_level: str, json_log: bool
+    address: str,
+    workers: int,
+    memory_limit: str,
+    deaths_allowed: int,
+    name: str,
+    death_timeout: float,
+    log_level: str,
+    json_log: bool,
 ) -> None:
     """Start a worker daemon for the haydi-scheduler at ADDRESS (HOST:PORT).
 
@@ -79,11 +96,17 @@ def command(
     from haydi.errors import HaydiError
     from haydi.wire.transport import parse_address
     from haydi.worker.core import WorkerSettings
+    from haydi.worker.memory import limit_bytes
     from haydi.worker.server import WorkerServer, stop_on_signals
 
     try:
         host, port = parse_address(address)
-        server = WorkerServer(nursery, host, port, workers, name, WorkerSettings(death_seconds=death_timeout))
+        settings = WorkerSettings(
+            death_seconds=death_timeout,
+            deaths_allowed=deaths_allowed,
+            memory_bytes=limit_bytes("--memory-limit", memory_limit, workers),
+        )
+        server = WorkerServer(nursery, host, port, workers, name, settings)
     except HaydiError as error:
         nursery.close()
         click.echo(f"haydi-worker: {error}", err=True)
@@ -91,9 +114,10 @@ def command(
     stop_on_signals(server)
     log = logging.getLogger("haydi.worker")
     log.info(
-        "worker (Haydi %s) with %d compute processes, for the scheduler at %s:%d",
+        "worker (Haydi %s) with %d compute processes (%s each), for the scheduler at %s:%d",
         __version__,
         workers,
+        show_bytes(settings.memory_bytes) if settings.memory_bytes else "any memory",
         host,
         port,
     )

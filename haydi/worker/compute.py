@@ -1,8 +1,9 @@
 """A compute process: it runs user code, stride after stride, and folds.
 
-A *stride* is a range of steps of one run. It is executed in chunks of some 5 ms; the partials of the chunks
-are merged into the *held* partial, which grows over neighbouring strides of a run until the supervisor asks
-for it to be *flushed*: pickled, sent and forgotten. A stride that does not follow the held range (because the
+A *stride* is a range of steps of one run. It is executed in chunks of some 5 ms, or, when it is *cautious*, in up to 64
+equal ones; before whatever may end the process a mark says what comes (:mod:`haydi.worker.marks`). The partials of the
+chunks are merged into the *held* partial, which grows over neighbouring strides of a run until the supervisor asks for
+it to be *flushed*: pickled, sent and forgotten. A stride that does not follow the held range (because the
 one before it ended early, say) is not begun: the answer is a DONE whose ``stop`` is the start of the stride.
 
 What the fields of an answer mean (layouts: :mod:`haydi.worker.channel`):
@@ -58,6 +59,7 @@ from haydi import _worker_process
 from haydi.errors import StepFailure
 from haydi.plan import Plan
 from haydi.worker.channel import DONE, EXIT, FAILED, FORGET, LOAD, READY, STRIDE, Channel
+from haydi.worker.marks import FLUSHING, LOADING, PLACE_BYTES, WORKING, MarkWriter
 
 __all__ = ["Compute", "StrideInterrupted", "main"]
 
@@ -67,6 +69,7 @@ _CHUNK_SECONDS: Final = 0.005
 #: Chunks that take less than this are doubled; above, one measurement is exact enough to compute the next
 #: size.
 _CHUNK_SECONDS_LEAST: Final = 0.002
+_CAUTIOUS_CHUNKS: Final = 64
 #: A plan of at least this size is worth a full garbage collection when it is dropped: functions that were
 #: sent by value are reference cycles with all that they refer to.
 _HEAVY_PLAN_BYTES: Final = 1 << 20
@@ -92,10 +95,12 @@ class _HeldLostError(Exception):
 class _Stride:
     number: int
     run: int
-    position: int
+    start: int
     stop: int
     budget_seconds: float
     flush: bool
+    cautious: bool
+    position: int
     #: The chunk at work is ``[position, chunk_stop)``.
     chunk_stop: int = 0
 
@@ -114,10 +119,12 @@ class Compute:
     Args:
         channel: The blocking end of the line to the supervisor.
         control: File descriptor of the reading end of the control pipe, non-blocking.
+        mark: Where to write what is going on; by default nobody wants to know.
     """
 
-    def __init__(self, channel: Channel, control: int) -> None:
+    def __init__(self, channel: Channel, control: int, mark: MarkWriter | None = None) -> None:
         self._channel = channel
+        self._mark = mark or MarkWriter(bytearray(PLACE_BYTES), 0)
         self._control = control
         self._plans: dict[int, Plan | bytes] = {}
         self._heavy: set[int] = set()
@@ -141,8 +148,10 @@ class Compute:
             header, payload = receive()
             code = header[0]
             if code == STRIDE:
-                _, number, run, start, stop, budget_seconds, flush = header
-                self._run_stride(_Stride(number, run, start, stop, budget_seconds, flush))
+                _, number, run, start, stop, budget_seconds, flush, cautious = header
+                self._run_stride(
+                    _Stride(number, run, start, stop, budget_seconds, flush, cautious, position=start)
+                )
             elif code == LOAD:
                 self._plans[header[1]] = payload
                 if len(payload) >= _HEAVY_PLAN_BYTES:
@@ -174,6 +183,7 @@ class Compute:
         began = perf_counter()
         if follows and stride.position < stride.stop:
             try:
+                self._mark.write(LOADING, stride.number, 0, 0)
                 plan = self._plan(stride.run)
             except BaseException as error:
                 self._send_failed(stride, "load", stride.position, stride.stop, error)
@@ -200,6 +210,8 @@ class Compute:
     def _advance(self, plan: Plan, stride: _Stride) -> bool:
         """Run chunks until the stride or its budget is over. Returns whether the held partial is final."""
         size = self._pace.get(stride.run, 1)
+        if stride.cautious:
+            size = -((stride.start - stride.stop) // _CAUTIOUS_CHUNKS)
         now = perf_counter()
         deadline = now + stride.budget_seconds
         final = False
@@ -208,10 +220,12 @@ class Compute:
             stop = stride.chunk_stop = min(start + size, stride.stop)
             if stop < stride.stop:
                 stop = stride.chunk_stop = self._guard(stride.number, plan.cut, start, stop)
+            self._mark.write(WORKING, stride.number, start - stride.start, stop - stride.start)
             chunk = self._guard(stride.number, plan.execute, start, stop)
             final = self._absorb(plan, stride, chunk)
             began, now = now, perf_counter()
-            size = _next_size(size, stop - start, now - began)
+            if not stride.cautious:
+                size = _next_size(size, stop - start, now - began)
             if now >= deadline:
                 break
         # The next stride may be dearer: its first chunk is half as long.
@@ -289,6 +303,7 @@ class Compute:
             self._send_done(stride, seconds=seconds)
             return
         self._held = None
+        self._mark.write(FLUSHING, stride.number, held.start - stride.start, held.stop - stride.start)
         began = perf_counter()
         try:
             payload = _dump(held.partial)
@@ -307,18 +322,20 @@ class Compute:
         """User code raised in ``[position, chunk_stop)``: find the step, if the plan has not, and tell."""
         start, stop = stride.position, stride.chunk_stop
         self._pace[stride.run] = 1
-        if not isinstance(getattr(error, "haydi_failure", None), StepFailure) and stop - start > 1:
-            # The plan locates exceptions of the ordinary kind. SystemExit and its like are rare: look for it
-            # here.
-            for step in range(start, stop):
+        if not isinstance(getattr(error, "haydi_failure", None), StepFailure):
+            # The plan locates exceptions of the ordinary kind. SystemExit and its like are rare: halve the chunk
+            # until a step is left. There may be more steps than can be gone through.
+            while stop - start > 1:
+                middle = (start + stop) // 2
                 try:
-                    self._guard(stride.number, plan.execute, step, step + 1)
+                    self._guard(stride.number, plan.execute, start, middle)
                 except StrideInterrupted:
                     self._send_done(stride, seconds=perf_counter() - began, interrupted=True)
                     return
                 except BaseException as again:
-                    error, start, stop = again, step, step + 1
-                    break
+                    error, stop = again, middle
+                else:
+                    start = middle
         self._send_failed(stride, "user", start, stop, error)
 
     def _send_failed(self, stride: _Stride, kind: str, start: int, stop: int, error: BaseException) -> None:
@@ -406,14 +423,15 @@ def _type_name(value: object) -> str:
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
-def main(sock: socket.socket, control: int) -> int:
+def main(sock: socket.socket, control: int, mark: MarkWriter | None = None) -> int:
     """The life of a compute process, after it was forked; returns its exit code.
 
     Args:
         sock: Its end of the line to the supervisor.
         control: The reading end of the control pipe.
+        mark: Where it writes what it is at.
     """
-    compute = Compute(Channel(sock, blocking=True), control)
+    compute = Compute(Channel(sock, blocking=True), control, mark)
     os.set_blocking(control, False)
     signal.signal(signal.SIGUSR1, compute.on_interrupt)
     compute.read_control()  # for what came before the handler was there

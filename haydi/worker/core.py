@@ -5,7 +5,7 @@ integers, ids and opaque bytes; sockets, pipes and processes belong to :mod:`hay
 
 The state is in :mod:`haydi.worker.state`; who works on what is decided by the :mod:`haydi.worker.foreman`; here is
 what the daemon says to the scheduler, and what it makes of the answers of its slots. Each step the daemon owns is in
-exactly one of: the pool of its run, a segment, a stride, folded in a slot, or set aside as failed;
+exactly one of: the pool of its run, a segment, a stride, folded in a slot, suspected, or set aside as failed;
 :meth:`WorkerCore.check` asserts it. A step leaves when it is reported, given up, or not needed any more, and the
 scheduler knows of each of these.
 """
@@ -19,7 +19,10 @@ from typing import Any
 
 from haydi.ranges import RangeSet
 from haydi.rates import steps_within
+from haydi.sizes import show_bytes
 from haydi.wire import messages as m
+from haydi.wire.death import Death
+from haydi.worker.coroner import inquire
 from haydi.worker.effects import (
     Effect,
     Exit,
@@ -34,6 +37,7 @@ from haydi.worker.effects import (
     ToScheduler,
 )
 from haydi.worker.foreman import Foreman
+from haydi.worker.marks import Mark
 from haydi.worker.state import Run, Slot, Stride, WorkerSettings
 
 __all__ = [
@@ -133,6 +137,8 @@ class WorkerCore:
             place.fold(stride, stop, seconds)
             if final:  # nothing behind it is needed; the client will trim the run here
                 run.set_aside(stop, stride.stop)
+            elif stop < stride.stop and stride.suspect is not None:
+                run.suspect(stop, stride.stop, stride.suspect.deaths)
             elif stop < stride.stop:
                 self.foreman.take_back(place, run, stop, stride.stop)
             if flushed[0] < flushed[1]:
@@ -178,26 +184,29 @@ class WorkerCore:
             self._send(m.Failed(run.number, step, step_stop, kind, payload))
         return self._settle(now)
 
-    def died(self, slot: int, reason: str, now: float) -> list[Effect]:
-        """A compute process is gone: what it had and did not send runs again, and another one is started."""
+    def weighed(self, slot: int, size: int, now: float) -> list[Effect]:
+        """A compute process uses so many bytes of memory."""
+        place, limit = self.slots[slot], self.settings.memory_bytes
+        if not place.ended_for:
+            place.memory_bytes = size
+            if not 0 < limit < size:
+                return self._take()
+            place.ended_for = "memory"
+            self._emit(Kill(slot, f"uses {show_bytes(size)} of {show_bytes(limit)}"))
+        return self._take()
+
+    def died(self, slot: int, death: Death, mark: Mark | None, now: float) -> list[Effect]:
+        """A compute process is gone, and was at ``mark``, if that is known: its steps run again in a new one."""
         place = self.slots[slot]
-        if (failed := place.blame(reason, self.settings.deaths_most, now)) is not None:
-            self._send(failed)
-        again = 0
-        for stride in place.strides:
-            if not stride.run.ended:
-                stride.run.put_back(stride.start, stride.stop)
-                again += stride.stop - stride.start
-        if place.folded_run is not None:
-            place.folded_run.put_back(place.folded_start, place.folded_stop)
-            again += place.folded_stop - place.folded_start
-        place.return_segment()
-        more = f"; {again} steps run again" if again else ""
-        expected = self.stopping or (place.interrupted >= 0 and place.kill_at is not math.inf)
-        self._note(
-            logging.INFO if expected else logging.WARNING, f"compute process pid {place.pid} {reason}{more}"
-        )
-        soon = now - place.died_at < self.settings.respawn_seconds
+        if place.ended_for == "memory":
+            death = death._replace(memory_bytes=place.memory_bytes, limit_bytes=self.settings.memory_bytes)
+        verdict = inquire(place, death, mark, self.settings.deaths_allowed, now)
+        for message in verdict.messages:
+            self._send(message)
+        expected = self.stopping or place.ended_for == "interrupt"
+        self._note(logging.INFO if expected else logging.WARNING, verdict.text)
+        # One that died before it was given anything may not be able to live here at all.
+        soon = place.fresh and now - place.died_at < self.settings.respawn_seconds
         fresh = self.slots[slot] = Slot(slot, died_at=now)
         if not self.stopping:
             if soon:
@@ -229,6 +238,7 @@ class WorkerCore:
                     place.kill_at = now + self.settings.interrupt_grace_seconds
                 else:
                     place.kill_at = now + 1.0
+                    place.ended_for = place.ended_for or "interrupt"
                     self._emit(Kill(place.index, "did not answer an interrupt"))
             if now >= place.respawn_at:
                 place.respawn_at = math.inf
@@ -333,8 +343,8 @@ class WorkerCore:
         if run is None:
             return
         stop = run.limit = message.stop if run.limit is None else min(message.stop, run.limit)
-        run.pool.cut(stop)
-        run.failed.cut(stop)
+        for part in (run.pool, run.failed, run.suspects):
+            part.cut(stop)
         # What is in a stride or folded beyond the new end is still answered for, and reported as it comes.
         keep = RangeSet()
         for place in self.slots:
@@ -390,8 +400,6 @@ class WorkerCore:
             "a compute process flushed something else"
         )
         run.owned.remove(start, stop)
-        if run.suspects:
-            run.clear(start, stop)
         self.flying_bytes += len(payload)
         run.weigh(stop - start, len(payload), self.settings.flush_bytes)
         self._send(m.Report(run.number, start, stop, place.folded_seconds, payload))

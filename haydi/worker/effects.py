@@ -42,7 +42,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class StartStride:
-    """Give a slot steps to compute; ``start == stop`` only flushes."""
+    """Give a slot steps to compute; ``start == stop`` only flushes. With ``cautious`` they are run in small chunks."""
 
     slot: int
     number: int
@@ -51,6 +51,7 @@ class StartStride:
     stop: int
     budget_seconds: float
     flush: bool
+    cautious: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ class Interrupt:
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """End a compute process that does not answer an interrupt."""
+    """End a compute process that does not answer an interrupt, or uses too much memory."""
 
     slot: int
     reason: str

@@ -9,6 +9,9 @@ code does. When costs jump and a stride takes much longer than it should while s
 and cut into single steps (*recut*); a stride of one step is never interrupted for that reason, so each interruption is
 followed by progress.
 
+What processes died in is *suspected*, and run alone (:mod:`haydi.worker.suspects`): a slot takes it between segments,
+flushes what it has folded before, and gets nothing else meanwhile.
+
 Runs share the slots: a slot that needs work takes it from the client served least so far, and of its runs from the one
 served least.
 """
@@ -23,6 +26,7 @@ from haydi.ranges import RangeSet
 from haydi.rates import mean_rate, part_of, rate_of, seconds_for, steps_within
 from haydi.worker.effects import Effect, Interrupt, Load, Note, StartStride
 from haydi.worker.state import Run, Slot, Stride, WorkerSettings
+from haydi.worker.suspects import Suspect
 
 __all__ = ["Foreman"]
 
@@ -99,7 +103,7 @@ class Foreman:
 
     def employ(self, place: Slot, now: float) -> None:
         """Keep a slot busy: a stride at work and, when they are short, one waiting."""
-        if place.kill_at is not math.inf:
+        if place.kill_at is not math.inf or place.ended_for:
             return
         if place.remaining and self._turn_is_over(place, now):
             if place.strides:  # what is in the pipe comes first
@@ -109,11 +113,14 @@ class Foreman:
             if not place.remaining:
                 if place.strides:  # a prefetched stride of another segment would only force a flush
                     return
-                if not self._take_segment(place, now):
+                run = self._choose(place)
+                suspected = run is not None and bool(run.suspects) and self._may_try_suspects(place)
+                if suspected and run is not None and place.folded_run is None:
+                    self._try_suspect(place, run, now)
+                    return
+                if suspected or run is None or not self._take_segment(place, run, now):
                     if place.folded_run is not None:
-                        self._start(
-                            place, place.folded_run, place.folded_stop, place.folded_stop, now, flush=True
-                        )
+                        self._flush(place, now)
                     return
             elif place.strides and (place.rate is None or place.strides[0].expected_seconds > 0.2):
                 return
@@ -125,20 +132,35 @@ class Foreman:
         chosen = self._choose()
         return chosen is not None and chosen is not place.run
 
-    def _choose(self) -> Run | None:
-        """The run with unbegun work whose client, and then itself, was served least."""
+    def _choose(self, idle: Slot | None = None) -> Run | None:
+        """The run with unbegun work (for an idle slot) whose client, and then itself, was served least."""
         shared = {place.run for place in self.slots if place.remaining > 1}
-        able = [run for run in self.runs.values() if run.pool or run in shared]
+        suspects = idle is not None and self._may_try_suspects(idle)
+        able = [run for run in self.runs.values() if run.pool or run in shared or (suspects and run.suspects)]
         return min(
             able,
             key=lambda run: (self.owner_seconds.get(run.plan.owner, 0.0), run.service_seconds),
             default=None,
         )
 
-    def _take_segment(self, place: Slot, now: float) -> bool:
-        run = self._choose()
-        if run is None:
-            return False
+    def _may_try_suspects(self, place: Slot) -> bool:
+        """Suspects are for a process that has run nothing yet, if there is or soon will be one.
+
+        What others have left behind in its memory is then no fault of theirs.
+        """
+        return place.fresh or not any(s.fresh and s.respawn_at is math.inf for s in self.slots)
+
+    def _try_suspect(self, place: Slot, run: Run, now: float) -> None:
+        """Run a suspect alone. It may take its time: only its death or its result says something."""
+        suspect = run.suspects.take()
+        self._start(place, run, suspect.start, suspect.stop, now, flush=True, suspect=suspect)
+
+    def _flush(self, place: Slot, now: float) -> None:
+        run, at = place.folded_run, place.folded_stop
+        assert run is not None
+        self._start(place, run, at, at, now, flush=True)
+
+    def _take_segment(self, place: Slot, run: Run, now: float) -> bool:
         if run is not place.run:
             place.run, place.rate = run, run.rate
         place.chosen_at = now
@@ -182,7 +204,7 @@ class Foreman:
         if place.folded_run is not None and not place.strides:
             adjacent = place.folded_run is run and place.folded_stop == place.position
             if not adjacent:
-                self._start(place, place.folded_run, place.folded_stop, place.folded_stop, now, flush=True)
+                self._flush(place, now)
                 return
         start = place.position
         # Towards the end strides shrink, so that there is something to take; the segment of a run that may end early is
@@ -195,7 +217,17 @@ class Foreman:
             flush = flush or place.unflushed + place.position - start >= run.flush_steps
         self._start(place, run, start, place.position, now, flush=flush)
 
-    def _start(self, place: Slot, run: Run, start: int, stop: int, now: float, flush: bool) -> None:
+    def _start(
+        self,
+        place: Slot,
+        run: Run,
+        start: int,
+        stop: int,
+        now: float,
+        flush: bool,
+        suspect: Suspect | None = None,
+    ) -> None:
+        place.fresh = False
         if run.number not in place.loaded:
             place.loaded.add(run.number)
             self._emit(Load(place.index, run.number, run.plan.payload))
@@ -203,13 +235,16 @@ class Foreman:
         budget = max(self.settings.stride_seconds, expected * self.settings.stride_overrun)
         if place.rate is None:
             budget = self.settings.stride_seconds_least * 5
-        stride = Stride(self._next_stride, run, start, stop, now, expected)
+        if suspect is not None:
+            budget = math.inf
+        stride = Stride(self._next_stride, run, start, stop, now, expected, suspect)
         self._next_stride += 1
         place.strides.append(stride)
         place.unflushed += stop - start
         if flush:
             place.flushed_at, place.unflushed = now, 0
-        self._emit(StartStride(place.index, stride.number, run.number, start, stop, budget, flush))
+        cautious = suspect is not None
+        self._emit(StartStride(place.index, stride.number, run.number, start, stop, budget, flush, cautious))
 
     # --- taking work away -----------------------------------------------------------------------------
 
@@ -249,7 +284,9 @@ class Foreman:
         if not place.strides or place.kill_at is not math.inf:
             return math.inf
         stride = place.strides[0]
-        if stride.stop - stride.start < 2 or stride.number <= place.interrupted or stride.run.ended:
+        if stride.stop - stride.start < 2 or stride.number <= place.interrupted:
+            return math.inf
+        if stride.run.ended or stride.suspect is not None:
             return math.inf
         return stride.begun + max(self.settings.recut_seconds, 10 * stride.expected_seconds)
 

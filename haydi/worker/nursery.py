@@ -39,6 +39,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from haydi.worker.channel import Channel
+from haydi.worker.marks import Marks
 from haydi.worker.nursery_process import (
     DIED,
     END_SECONDS,
@@ -96,8 +97,10 @@ Event = Spawned | Died
 class Nursery:
     """The supervisor's handle of its nursery; made by :meth:`start`. Only :meth:`close` ever waits."""
 
-    def __init__(self, sock: socket.socket, pid: int, lifeline: int) -> None:
+    def __init__(self, sock: socket.socket, pid: int, lifeline: int, marks: Marks) -> None:
         self.pid = pid
+        #: What the compute process of each slot is at.
+        self.marks = marks
         self._sock = sock
         self._lifeline = lifeline
         self._outbox = bytearray()
@@ -117,6 +120,7 @@ class Nursery:
         _open_standard_streams()
         sys.stdout.flush()
         sys.stderr.flush()
+        marks = Marks()  # to be shared by all processes that are forked from here on
         ours, theirs = socket.socketpair()
         lifeline_read, lifeline_write = os.pipe()
         pid = os.fork()
@@ -124,7 +128,7 @@ class Nursery:
             try:
                 os.close(lifeline_write)
                 ours.close()
-                NurseryProcess(theirs, lifeline_read).run()
+                NurseryProcess(theirs, lifeline_read, marks).run()
             except BaseException:
                 traceback.print_exc()
             finally:
@@ -132,7 +136,7 @@ class Nursery:
         theirs.close()
         os.close(lifeline_read)
         ours.setblocking(False)
-        return Nursery(ours, pid, lifeline_write)
+        return Nursery(ours, pid, lifeline_write, marks)
 
     def fileno(self) -> int:
         """A file descriptor that is readable when :meth:`receive` has something."""
@@ -146,6 +150,7 @@ class Nursery:
         """
         assert slot not in self._occupied, f"slot {slot} has a compute process already"
         self._occupied.add(slot)
+        self.marks.clear(slot)
         self._request(SPAWN, slot, 0)
 
     def signal(self, slot: int, signum: int) -> None:

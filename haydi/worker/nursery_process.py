@@ -21,6 +21,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
+from haydi.worker.marks import Marks
+
 __all__ = ["DIED", "END_SECONDS", "EVENT", "NONE", "REQUEST", "SIGNAL", "SPAWN", "SPAWNED", "NurseryProcess"]
 
 #: A request: kind, slot, argument.
@@ -67,10 +69,12 @@ class NurseryProcess:
     Args:
         sock: The socket to the supervisor.
         lifeline: Reading end of the lifeline.
+        marks: Where compute processes write what they are at.
     """
 
-    def __init__(self, sock: socket.socket, lifeline: int) -> None:
+    def __init__(self, sock: socket.socket, lifeline: int, marks: Marks) -> None:
         self._sock = sock
+        self._marks = marks
         self._lifeline = lifeline
         self._children: dict[int, _Child] = {}
         self._inbox = bytearray()
@@ -201,7 +205,7 @@ class NurseryProcess:
         if pid == 0:
             for descriptor in (ours, control_write, stderr_read):
                 os.close(descriptor)
-            self._become_compute(theirs, control_read, stderr_write)
+            self._become_compute(slot, theirs, control_read, stderr_write)
         os.close(control_read)
         os.close(stderr_write)
         os.set_blocking(stderr_read, False)
@@ -211,7 +215,7 @@ class NurseryProcess:
         os.close(ours)
         os.close(control_write)
 
-    def _become_compute(self, sock: int, control: int, stderr: int) -> NoReturn:
+    def _become_compute(self, slot: int, sock: int, control: int, stderr: int) -> NoReturn:
         """The child's side of the fork."""
         code = 1
         try:
@@ -237,7 +241,7 @@ class NurseryProcess:
             )
             from haydi.worker import compute
 
-            code = compute.main(socket.socket(fileno=sock), control)
+            code = compute.main(socket.socket(fileno=sock), control, self._marks.writer(slot))
         except BaseException:
             traceback.print_exc()
         finally:

@@ -11,23 +11,30 @@ from __future__ import annotations
 import contextlib
 import gc
 import logging
+import math
 import os
 import signal
+import socket
 import struct
 import time
 from collections.abc import Callable, Iterable
 
 from haydi.errors import ProtocolError
 from haydi.wire import messages as m
+from haydi.wire.death import Death
 from haydi.wire.identity import hello
 from haydi.wire.transport import SOCKET, Connection, Poll, Wakeup
 from haydi.worker import channel as ch
 from haydi.worker import core as c
+from haydi.worker.memory import Scales, limit_bytes
 from haydi.worker.nursery import Died, Nursery, Spawned
 
 __all__ = ["WorkerServer", "serve_local"]
 
 log = logging.getLogger("haydi.worker")
+
+#: How often compute processes at work are weighed.
+WEIGH_SECONDS = 0.15
 
 
 class WorkerServer:
@@ -64,6 +71,8 @@ class WorkerServer:
         self._posted: set[int] = set()
         #: Slots with messages that can wait for the next one: what to forget.
         self._lazy: set[int] = set()
+        self._scales = Scales()
+        self._weigh_at = 0.0
         self._wakeup = Wakeup()
         self._reason = ""
         self.exit_code = 0
@@ -77,7 +86,7 @@ class WorkerServer:
             c.ToScheduler: lambda e: self._outgoing.append(e.message),
             c.Load: lambda e: self._post(e.slot, [ch.LOAD, e.run], e.payload),
             c.StartStride: lambda e: self._post(
-                e.slot, [ch.STRIDE, e.number, e.run, e.start, e.stop, e.budget_seconds, e.flush]
+                e.slot, [ch.STRIDE, e.number, e.run, e.start, e.stop, e.budget_seconds, e.flush, e.cautious]
             ),
             c.Forget: lambda e: self._post(e.slot, [ch.FORGET, e.run], lazy=True),
             c.Interrupt: self._interrupt,
@@ -122,7 +131,7 @@ class WorkerServer:
     def _turn(self) -> None:
         core = self.core
         self._watch_channels()
-        ready = self._poll.wait(max(0.0, core.next_deadline() - time.monotonic()))
+        ready = self._poll.wait(max(0.0, min(core.next_deadline(), self._weigh_at) - time.monotonic()))
         now = time.monotonic()
         for descriptor, (readable, writable) in ready.items():
             slot = self._slot_of.get(descriptor)
@@ -143,7 +152,21 @@ class WorkerServer:
         if now >= core.next_deadline():
             self._apply(core.tick(now))
             self._posted |= self._lazy
+        self._weigh(now)
         self._flush()
+
+    def _weigh(self, now: float) -> None:
+        """Look at the memory of the compute processes now and then, while they work."""
+        core = self.core
+        if not core.settings.memory_bytes or not any(place.strides for place in core.slots):
+            self._weigh_at = math.inf
+        elif self._weigh_at is math.inf:
+            self._weigh_at = now + WEIGH_SECONDS
+        elif now >= self._weigh_at:
+            self._weigh_at = now + WEIGH_SECONDS
+            busy = {place.index: place.pid for place in core.slots if place.strides}
+            for slot, size in self._scales.weigh(busy):
+                self._apply(core.weighed(slot, size, now))
 
     def _receive(self, now: float) -> None:
         try:
@@ -227,7 +250,7 @@ class WorkerServer:
             self._posted.discard(slot)
             channel.close()
             os.close(self._controls.pop(slot))
-        self._apply(self.core.died(slot, describe_death(event), now))
+        self._apply(self.core.died(slot, death_of(event), self._nursery.marks.read(slot), now))
 
     def _post(self, slot: int, header: list[object], payload: bytes = b"", lazy: bool = False) -> None:
         channel = self._channels.get(slot)
@@ -280,17 +303,16 @@ class WorkerServer:
         self.stop(effect.reason)
 
 
-def describe_death(event: Died) -> str:
-    """How a compute process ended, in words."""
+def death_of(event: Died) -> Death:
+    """What is told of the end of a compute process."""
+    name = ""
     if event.signal is not None:
         try:
-            how = f"was ended by {signal.Signals(event.signal).name}"
+            name = signal.Signals(event.signal).name
         except ValueError:
-            how = f"was ended by signal {event.signal}"
-    else:
-        how = f"exited with code {event.exit_code}"
-    tail = event.stderr_tail.strip()
-    return f"{how}; its last words: {tail[-500:]}" if tail else how
+            name = f"signal {event.signal}"
+    code = -1 if event.exit_code is None else event.exit_code
+    return Death(event.pid, socket.gethostname(), code, name, words=event.stderr_tail)
 
 
 def stop_on_signals(server: WorkerServer) -> None:
@@ -299,8 +321,9 @@ def stop_on_signals(server: WorkerServer) -> None:
         signal.signal(number, lambda got, frame: server.stop(signal.Signals(got).name))
 
 
-def serve_local(nursery: Nursery, slots: int) -> int:
+def serve_local(nursery: Nursery, slots: int, memory_limit: str = "auto") -> int:
     """The daemon of a local cluster: reads the scheduler's address from stdin, and ends when stdin does."""
+    settings = c.WorkerSettings(memory_bytes=limit_bytes("memory_limit", memory_limit, slots))
     text = b""
     while not text.endswith(b"\n"):
         piece = os.read(0, 256)
@@ -309,7 +332,7 @@ def serve_local(nursery: Nursery, slots: int) -> int:
             return 0
         text += piece
     host, port = text.split()
-    server = WorkerServer(nursery, host.decode(), int(port), slots, name="local")
+    server = WorkerServer(nursery, host.decode(), int(port), slots, "local", settings)
     server.watch(0)
     stop_on_signals(server)
     return server.serve()

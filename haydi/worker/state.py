@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from haydi.ranges import RangeSet
 from haydi.wire import messages as m
+from haydi.worker.suspects import Suspect, Suspects
 
 __all__ = ["Run", "Slot", "Stride", "WorkerSettings"]
 
@@ -42,7 +43,10 @@ class WorkerSettings:
     flush_bytes: int = 4 << 20
     reconnect_seconds: float = 1.0
     death_seconds: float = 300.0
-    deaths_most: int = 3
+    #: So many processes may die in a step before it is held to be poison.
+    deaths_allowed: int = 3
+    #: What a compute process may use, in bytes; 0 for no limit.
+    memory_bytes: int = 0
     respawn_seconds: float = 1.0
 
 
@@ -68,8 +72,10 @@ class Run:
     flushed: tuple[int, int] = (0, 0)
     #: So many steps are folded at most, lest the partial grow too large; None while nothing is known.
     flush_steps: int | None = None
-    #: (start, stop, deaths): ranges that processes died in, apart from each other.
-    suspects: list[tuple[int, int, int]] = field(default_factory=list)
+    #: Steps that processes died in; they are run alone (see :mod:`haydi.worker.suspects`).
+    suspects: Suspects = field(default_factory=Suspects)
+    #: Processes that died while they loaded the plan, one after another, by slot; empty when one has loaded it.
+    load_deaths: dict[int, int] = field(default_factory=dict)
 
     @property
     def number(self) -> int:
@@ -105,36 +111,23 @@ class Run:
         else:
             self.flush_steps = 2 * steps
 
-    def suspect(self, start: int, stop: int) -> tuple[int, int, int]:
-        """A process died in ``[start, stop)``. Returns the narrowest range that may be to blame, and its deaths."""
-        deaths = 1
-        apart = []
-        for entry in self.suspects:
-            if entry[0] < stop and start < entry[1]:
-                start, stop = max(start, entry[0]), min(stop, entry[1])
-                deaths = max(deaths, entry[2] + 1)
-            else:
-                apart.append(entry)
-        self.suspects = [*apart, (start, stop, deaths)]
-        return start, stop, deaths
+    def suspect(self, start: int, stop: int, deaths: int) -> None:
+        """Steps are suspected, as far as they are still needed."""
+        needed = self._needed(start, stop)
+        if start < needed:
+            self.suspects.add(Suspect(start, needed, deaths))
+        self.owned.remove(needed, stop)
 
-    def clear(self, start: int, stop: int) -> None:
-        """Steps ``[start, stop)`` have been survived, up to sending their result: they are not to blame."""
-        kept = []
-        for entry in self.suspects:
-            a, b, deaths = entry
-            if start <= a < stop:
-                a = stop
-            if start < b <= stop:
-                b = start
-            if a < b:
-                kept.append((a, b, deaths))
-        self.suspects = kept
+    def withdraw(self, start: int, stop: int) -> int:
+        """Take steps that were put back out of the pool again, as far as they are needed; returns where that ends."""
+        needed = self._needed(start, stop)
+        self.pool.remove(start, needed)
+        return needed
 
     def check(self, slots: list[Slot]) -> None:
         """Assert that each step owned is in exactly one place."""
         assert not self.ended, "a run that ended is still here"
-        parts = [self.pool, self.failed]
+        parts = [self.pool, self.failed, *(RangeSet([(s.start, s.stop)]) for s in self.suspects)]
         for place in slots:
             part = RangeSet()
             if place.run is self:
@@ -153,7 +146,7 @@ class Run:
         )
         assert RangeSet(r for p in parts for r in p) == self.owned
         if self.limit is not None:
-            for part in (self.pool, self.failed):
+            for part in parts[: -len(slots)]:
                 assert not part or part.last[1] <= self.limit, "steps that nobody needs are kept"
 
 
@@ -168,6 +161,8 @@ class Stride:
     #: When it was sent, or when the one before it was answered.
     begun: float
     expected_seconds: float
+    #: What it was suspected of before; then nothing is held before it, and nothing waits behind it.
+    suspect: Suspect | None = None
 
 
 @dataclass(eq=False)
@@ -194,6 +189,12 @@ class Slot:
     unflushed: int = 0
     #: Numbers of the runs whose plan it has.
     loaded: set[int] = field(default_factory=set)
+    #: It has not been given any stride.
+    fresh: bool = True
+    #: What it used when it was last weighed, in bytes.
+    memory_bytes: int = 0
+    #: Why we end it: "interrupt" or "memory"; empty while we do not.
+    ended_for: str = ""
     #: Up to which stride it was told to stop, and until when it may take.
     interrupted: int = -1
     kill_at: float = math.inf
@@ -216,6 +217,7 @@ class Slot:
             if self.folded_run is None:
                 self.folded_run, self.folded_start = stride.run, stride.start
             assert self.folded_run is stride.run, "a compute process folded two runs together"
+            stride.run.load_deaths.clear()  # it can be loaded
             self.folded_stop = stop
             self.folded_seconds += seconds
 
@@ -233,34 +235,12 @@ class Slot:
             self.run.put_back(self.position, self.stop)
         self.drop_segment()
 
-    def blame(self, reason: str, deaths_most: int, now: float) -> m.Failed | None:
-        """Its process died: was it what it worked on? After some deaths in the same steps it is held to be."""
-        if not self.strides:
-            return None
-        stride = self.strides[0]
-        run = stride.run
-        # What was sent together with the news of its death it cannot have begun.
-        if run.ended or stride.number <= self.interrupted or stride.begun >= now:
-            return None
-        start, stop = stride.start, stride.stop
-        flushing = start == stop
-        if flushing:
-            start, stop = self.folded_start, self.folded_stop
-        first, last, deaths = run.suspect(start, stop)
-        if deaths < deaths_most:
-            return None
-        run.put_back(start, first)
-        run.set_aside(first, stop)
-        if flushing:
-            self.drop_folded()
-        else:
-            self.strides.popleft()
-        text = f"{reason}; {deaths} processes died in these steps"
-        return m.Failed(run.number, first, last, "died", text.encode())
-
     def check(self) -> None:
         """Assert what must hold of a slot by itself."""
         assert len(self.strides) <= 2
+        assert len(self.strides) == 1 or not any(stride.suspect for stride in self.strides), (
+            "a suspect has company"
+        )
         assert self.ready or not self.strides
         assert self.run is None or not self.run.ended
         assert self.folded_run is None or not self.folded_run.ended

@@ -40,7 +40,7 @@ class Run:
 
 def test_all_steps_are_submitted():
     run = Run(HUGE, early=True)
-    assert run.out == [m.Submit(7, HUGE, True, ((0, HUGE),), b"plan")]
+    assert run.out == [m.Submit(7, HUGE, True, False, ((0, HUGE),), b"plan")]
     assert run.core.state == "running"
 
 
@@ -63,7 +63,7 @@ def test_what_is_missing_is_submitted_again():
     run = Run(10)
     run.partial(2, 4)
     run.partial(8, 10)
-    assert run.core.start() == [m.Submit(7, 10, False, ((0, 2), (4, 8)), b"plan")]
+    assert run.core.start() == [m.Submit(7, 10, False, False, ((0, 2), (4, 8)), b"plan")]
     run.partial(0, 2)
     run.partial(4, 8)
     assert run.core.state == "done"
@@ -73,7 +73,7 @@ def test_what_is_missing_is_submitted_again():
 def test_only_what_is_needed_is_submitted_again():
     run = Run(100, early=True, hits=frozenset([50]))
     assert run.partial(50, 60) == [m.Trim(7, 60)]
-    assert run.core.start() == [m.Submit(7, 60, True, ((0, 50),), b"plan")]
+    assert run.core.start() == [m.Submit(7, 60, True, False, ((0, 50),), b"plan")]
 
 
 def test_a_range_that_comes_twice_is_left_out():
@@ -137,6 +137,41 @@ def test_a_plan_that_cannot_be_loaded_ends_any_run():
     run = Run(100, early=True)
     assert run.failed(50, 60, "load") == [m.Cancel(7)]
     assert run.core.state == "failed"
+
+
+def test_a_step_that_died_is_merged_once_in_a_run_that_skips():
+    run, skipped = Run(10), []
+
+    def skip(failure: Failure) -> int | None:
+        skipped.append((failure.start, failure.stop, failure.kind))
+        return None
+
+    run.core.skip = skip
+    assert run.core.start() == [m.Submit(7, 10, False, True, ((0, 10),), b"plan")]
+    run.partial(0, 3)
+    assert run.failed(3, 4, "died") == []
+    assert run.core.state == "running"
+    run.failed(3, 4, "died")
+    assert skipped == [(3, 4, "died")]
+    assert run.core.repeated == 1
+    run.partial(4, 10)
+    assert run.core.state == "done"
+
+
+@pytest.mark.parametrize("kind", ["load", "loading", "result", "user"])
+def test_what_is_no_fault_of_a_step_ends_a_run_that_skips(kind: str):
+    run = Run(10)
+    run.core.skip = lambda failure: None
+    assert run.failed(3, 4, kind) == [m.Cancel(7)]
+    assert run.core.state == "failed"
+
+
+def test_skipping_the_last_step_that_was_missing_settles_an_early_run():
+    run = Run(10, early=True)
+    run.core.skip = lambda failure: 4
+    run.partial(0, 3)
+    assert run.failed(3, 4, "died") == [m.Trim(7, 4)]
+    assert run.core.state == "done"
 
 
 @pytest.mark.parametrize("state", ["timeout", "cancelled", "lost"])

@@ -63,8 +63,8 @@ def hello(role: str, name: str, slots: int = 0, protocol: int = m.PROTOCOL_VERSI
     return m.Hello(role, protocol, "1.2", "3.11", "host", 7, "machine", name, slots)
 
 
-def submit(run: int = 1, steps: int = 100, early: bool = False) -> m.Submit:
-    return m.Submit(run, steps, early, ((0, steps),), b"plan")
+def submit(run: int = 1, steps: int = 100, early: bool = False, skip: bool = False) -> m.Submit:
+    return m.Submit(run, steps, early, skip, ((0, steps),), b"plan")
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ def test_heartbeats_keep_their_pace_while_somebody_is_idle(desk: Desk):
 
 def test_a_run_from_its_beginning_to_its_end(desk: Desk):
     desk.worker("w")
-    plan = m.RunPlan(1, 1, False, 0.1, b"plan")
+    plan = m.RunPlan(1, 1, False, False, 0.1, b"plan")
     assert desk.tell("client", submit()) == {"w": [plan, m.Lease(1, 0, 100)]}
     assert desk.busy("w", 1, low=(1,)) == {}
     assert desk.tell("w", m.Report(1, 0, 60, 0.5, b"one")) == {
@@ -227,6 +227,38 @@ def test_failures_go_to_the_client(desk: Desk):
     assert desk.tell("w", m.Failed(1, 3, 4, "user", b"why")) == {}
 
 
+@pytest.mark.parametrize("skip", [True, False])
+@pytest.mark.parametrize("kind", ["user", "died", "result"])
+def test_failures_of_steps_that_are_not_held_change_nothing(desk: Desk, skip: bool, kind: str):
+    """A daemon that was given up, or took long, may tell of what others hold by now, or what is merged."""
+    desk.worker("w")
+    desk.worker("other")
+    desk.tell("client", submit(steps=1000, skip=skip))
+    theirs = desk.core.runs[1].ledger.held[b"other"].first
+    desk.tell("w", m.Report(1, 0, 10, 0.1, b""))
+    for start, stop in ((5, 6), (5, 15), (theirs, theirs + 1), (990, 991)):
+        assert desk.tell("w", m.Failed(1, start, stop, kind, b"why")) == {}
+    assert desk.tell("w", m.Failed(2, 20, 21, kind, b"why")) == {}
+    assert desk.core.stale_messages == 5
+    assert desk.core.runs[1].ledger.merged.size == 10
+
+
+def test_a_step_that_is_skipped_is_merged(desk: Desk):
+    desk.worker("w")
+    desk.tell("client", submit(steps=10, skip=True))
+    assert desk.core.runs[1].plan.skip
+    told = {"client": [m.RunFailed(1, 3, 4, "died", "w (host pid 7)", b"why")]}
+    assert desk.tell("w", m.Failed(1, 3, 4, "died", b"why")) == told
+    assert desk.tell("w", m.Failed(1, 3, 4, "died", b"why")) == {}, "once"
+    assert list(desk.core.runs[1].ledger.merged) == [(3, 4)]
+    desk.tell("w", m.Failed(1, 5, 6, "load", b"why"))
+    assert desk.core.runs[1].ledger.merged.size == 1, "only what died is skipped"
+    desk.tell("w", m.Report(1, 0, 3, 0.1, b""))
+    assert desk.tell("w", m.Report(1, 4, 9, 0.1, b""))["client"]
+    desk.tell("w", m.Failed(1, 9, 10, "died", b"why"))
+    assert not desk.core.runs, "it is complete"
+
+
 def test_steps_behind_a_trim_are_taken_from_those_who_hold_them(desk: Desk):
     desk.worker("a")
     desk.worker("b")
@@ -258,12 +290,14 @@ def test_a_run_belongs_to_its_client(desk: Desk):
 
 
 def test_ranges_beyond_the_end_are_refused(desk: Desk):
-    assert isinstance(desk.tell("client", m.Submit(1, 10, False, ((5, 11),), b""))["client"][0], m.RunLost)
+    assert isinstance(
+        desk.tell("client", m.Submit(1, 10, False, False, ((5, 11),), b""))["client"][0], m.RunLost
+    )
 
 
 def test_only_the_missing_ranges_are_run(desk: Desk):
     desk.worker("w")
-    sent = desk.tell("client", m.Submit(1, 100, False, ((10, 20), (90, 95)), b""))
+    sent = desk.tell("client", m.Submit(1, 100, False, False, ((10, 20), (90, 95)), b""))
     assert sent["w"][1:] == [m.Lease(1, 10, 20)]
     desk.tell("w", m.Report(1, 10, 20, 0.1, b""))
     assert desk.tell("w", m.Want(1, 1, ()))["w"] == [m.Lease(1, 90, 95)]

@@ -9,6 +9,7 @@ What the contract leaves open is drawn: whether a stride that ends early flushes
 
 from __future__ import annotations
 
+import math
 import pickle
 from collections import deque
 from collections.abc import Callable
@@ -16,7 +17,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from haydi.worker.effects import Forget, Load, StartStride
-from tests.simulation.jobs import Job
+from haydi.worker.marks import WORKING, Mark
+from tests.simulation.jobs import Dies, Job, Swells
 from tests.simulation.links import Clock
 
 __all__ = ["Answer", "Compute", "Payload"]
@@ -82,7 +84,9 @@ class Compute:
         speed: Gives the speed of its host, as a factor.
         answer: Called with each answer, when it leaves the process.
         die: Called when the process ends on its own account.
+        swell: Called when it begins to use too much memory; it does nothing else then.
         generous: It flushes whenever a stride ends early.
+        marks: It tells what it is at.
     """
 
     def __init__(
@@ -92,8 +96,10 @@ class Compute:
         jobs: dict[bytes, Job],
         answer: Callable[[Compute, Answer], None],
         die: Callable[[Compute], None],
+        swell: Callable[[Compute], None],
         *,
         generous: bool,
+        marks: bool,
     ) -> None:
         self.alive = True
         self.strides = 0
@@ -102,7 +108,12 @@ class Compute:
         self._jobs = jobs
         self._answer = answer
         self._die = die
+        self._swell = swell
         self._generous = generous
+        self._marks = marks
+        #: What it was at when it died.
+        self.mark: Mark | None = None
+        self.swollen = False
         self._inbox: deque[Load | StartStride | Forget] = deque()
         self._plans: dict[int, Job] = {}
         self._pace: dict[int, int] = {}
@@ -126,7 +137,20 @@ class Compute:
     def kill(self) -> None:
         """The end, whatever it is doing."""
         self.alive = False
+        work, now = self._work, self._clock.now
+        if work is not None and self._marks and self.mark is None:
+            at = work.position
+            for time, stop in work.chunks:
+                if time > now:
+                    self._note(work.stride, at, stop)
+                    break
+                at = stop
         self._work = None
+
+    def _note(self, stride: StartStride, start: int, stop: int) -> None:
+        offsets = (start - stride.start, stop - stride.start)
+        if self._marks and max(offsets) < 1 << 63:
+            self.mark = Mark(WORKING, stride.number, *offsets)
 
     # --- inside ---------------------------------------------------------------------------------------
 
@@ -168,6 +192,8 @@ class Compute:
 
     def _chunks(self, stride: StartStride, job: Job) -> deque[tuple[float, int]]:
         size = self._pace.get(stride.run, 1)
+        if stride.cautious:
+            size = -((stride.start - stride.stop) // 64)
         speed = self._speed()
         time = self._clock.now
         deadline = time + stride.budget_seconds
@@ -178,7 +204,9 @@ class Compute:
             seconds = job.costs.of(position, stop) / speed + 1e-6
             done, position, time = stop - position, stop, time + seconds
             chunks.append((time, stop))
-            if seconds < CHUNK_SECONDS * 0.4:
+            if stride.cautious:
+                pass
+            elif seconds < CHUNK_SECONDS * 0.4:
                 size = max(size, 2 * done)
             else:
                 size = max(1, done * int(CHUNK_SECONDS / seconds * (1 << 20)) >> 20)
@@ -215,12 +243,18 @@ class Compute:
         start, job, number = work.position, work.job, work.stride.number
         if start == stop:
             return True
-        if any(start <= step < stop for step in job.deadly):
+        try:
+            partial = job.plan.execute(start, stop)
+        except Dies:
+            self._note(work.stride, start, stop)
             self.kill()
             self._die(self)
             return False
-        try:
-            partial = job.plan.execute(start, stop)
+        except Swells:
+            work.chunks.appendleft((math.inf, stop))
+            self.swollen = True
+            self._swell(self)
+            return False
         except Exception as error:
             failure = error.haydi_failure  # type: ignore[attr-defined]
             self._work = None
@@ -256,6 +290,9 @@ class Compute:
     def _on_interrupt(self, number: int) -> None:
         self._interrupted = max(self._interrupted, number)
         work = self._work
+        if work is not None and work.stride.number <= self._interrupted and self.swollen and self.alive:
+            self.swollen = False  # it lets go of what the step had taken
+            work.chunks.clear()
         if not self.alive or work is None or work.stride.number > self._interrupted or work.job.stubborn:
             return
         if self._execute(work):

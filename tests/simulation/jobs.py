@@ -7,7 +7,7 @@ What should come out is computed here a second time, by the shortest Python ther
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from random import Random
@@ -16,15 +16,19 @@ from typing import Any
 from haydi.actions import Action, Collect, Count, First, Groups, Max, Sum
 from haydi.pipeline import Filter, Map
 from haydi.plan import Plan
+from haydi.skipping import skipping
 from haydi.taken import Taken
 
 __all__ = [
     "Costs",
+    "Dies",
     "Expected",
     "Job",
     "Ranges",
     "StepError",
+    "Swells",
     "counting_job",
+    "poison_job",
     "quadratic_costs",
     "random_job",
     "table_costs",
@@ -39,6 +43,14 @@ STEPS_MAX = 4000
 
 class StepError(Exception):
     """What the functions of a job raise."""
+
+
+class Dies(BaseException):
+    """A step ends its process."""
+
+
+class Swells(BaseException):
+    """A step uses up the memory of its process."""
 
 
 @dataclass(frozen=True)
@@ -98,11 +110,15 @@ class Steps:
 
     steps: int
     one_each: bool = True
+    #: Steps that cannot even be counted.
+    deadly: frozenset[int] = frozenset()
 
     def elements(self, start: int, stop: int) -> Iterator[int]:
         return iter(range(start, stop))
 
     def count(self, start: int, stop: int) -> int:
+        if any(start <= step < stop for step in self.deadly):
+            raise Dies
         return stop - start
 
 
@@ -112,9 +128,8 @@ class Expected:
 
     state: str
     value: Any = None
-    #: Steps that may be the one named as failing.
-    steps: frozenset[int] = frozenset()
-    kind: str = ""
+    #: Steps that may be the one named as failing, and how; of a run that skips, those that have to be.
+    steps: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(eq=False)
@@ -124,12 +139,14 @@ class Job:
     name: str
     plan: Plan
     costs: Costs
-    #: What a plain loop makes of the steps in some ranges.
-    serial: Callable[[Ranges], Expected]
-    #: Steps whose function raises; that kill their process; whose partial cannot be pickled.
-    failing: frozenset[int] = frozenset()
-    deadly: frozenset[int] = frozenset()
+    #: What a plain loop makes of the steps in some ranges, without some of them.
+    serial: Callable[[Ranges, Collection[int]], Expected]
+    #: Steps that fail, and how: "user" (a function raises) or "died" (the process is killed).
+    bad: Mapping[int, str] = field(default_factory=dict)
+    #: Steps whose partial cannot be pickled.
     sticky: frozenset[int] = frozenset()
+    #: Steps that fail are left out.
+    skip: bool = False
     #: No host can load it.
     broken: bool = False
     #: Its functions swallow interrupts.
@@ -140,7 +157,7 @@ class Job:
     plain: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        self.plain = not (self.plan.action.early or self.failing or self.deadly)
+        self.plain = not (self.plan.action.early or self.bad)
 
     @property
     def steps(self) -> int:
@@ -151,26 +168,22 @@ class Job:
         return self.plan.action.early
 
     def describe(self) -> str:
-        bad = "".join(
-            f" {name}={sorted(steps)}"
-            for name, steps in [("failing", self.failing), ("deadly", self.deadly), ("sticky", self.sticky)]
-            if steps
-        )
-        flags = " broken" * self.broken + " stubborn" * self.stubborn
+        bad = f" bad={dict(self.bad)}" * bool(self.bad) + f" sticky={sorted(self.sticky)}" * bool(self.sticky)
+        flags = " broken" * self.broken + " stubborn" * self.stubborn + " skip" * self.skip
         return f"{self.name} of {self.steps} steps, {self.costs.name} costs{bad}{flags}"
 
 
 class _Functions:
     """The elements of a job: ``value`` is a fixed number for each step, ``keeps`` a fixed choice among them."""
 
-    def __init__(self, salt: int, modulus: int, failing: frozenset[int]) -> None:
+    def __init__(self, salt: int, modulus: int, bad: Mapping[int, BaseException]) -> None:
         self.salt = salt
         self.modulus = modulus
-        self.failing = failing
+        self.bad = bad
 
     def value(self, step: int) -> int:
-        if step in self.failing:
-            raise StepError(step)
+        if step in self.bad:
+            raise self.bad[step]
         x = (step * 0x9E3779B97F4A7C15 + self.salt) & 0xFFFFFFFFFFFFFFFF
         x = (x ^ x >> 31) * 0xBF58476D1CE4E5B9 & 0xFFFFFFFFFFFFFFFF
         return (x ^ x >> 29) % 1_000_003
@@ -263,65 +276,61 @@ def random_action(rng: Random) -> tuple[str, Action[Any, Any, Any], bool, Serial
 def random_job(rng: Random, seconds: float, *, calm: bool) -> Job:
     """A job of some ``seconds`` of work; a calm one has no step that goes wrong."""
     if rng.random() < 0.15:
-        return huge_job(rng, seconds)
+        return huge_job(rng, seconds, calm=calm)
     name, action, filtered, serial = random_action(rng)
     steps = rng.choice([0, 1, 2, 3, 10, 60, 400, 1500, STEPS_MAX])
-    failing: frozenset[int] = frozenset()
-    deadly, sticky, broken = failing, failing, False
+    bad: dict[int, BaseException] = {}
+    sticky: frozenset[int] = frozenset()
+    broken, skip = False, rng.random() < 0.4
     if not calm and steps:
-        kind = rng.choices(["fine", "failing", "deadly", "sticky", "broken"], [30, 6, 3, 2, 1])[0]
-        some = frozenset(rng.randrange(steps) for _ in range(rng.choice([1, 1, 3])))
-        if kind == "failing":
-            failing = some
-        elif (
-            action.early
-        ):  # only an exception tells its very step, and only then the serial result is well-defined
-            pass
-        elif kind == "deadly":
-            deadly = frozenset([min(some)])
-        elif kind == "sticky":
-            sticky = some
+        kind = rng.choices(["fine", "failing", "deadly", "mixed", "sticky", "broken"], [30, 6, 6, 4, 2, 1])[0]
+        some = [rng.randrange(steps) for _ in range(rng.choice([1, 1, 3]))]
+        if kind in ("failing", "deadly", "mixed"):
+            raised: list[type[BaseException]] = [StepError, Dies, Swells]
+            raised = raised[:1] if kind == "failing" else raised[kind == "deadly" :]
+            bad = {step: rng.choice(raised)(step) for step in some}
+        elif kind == "sticky" and not action.early:  # only what tells its very step is well-defined there
+            sticky = frozenset(some)
         broken = kind == "broken"
-    functions = _Functions(
-        rng.getrandbits(60), rng.choice([2, 11, max(2, steps // 3), 10 * steps + 2]), failing
-    )
+    functions = _Functions(rng.getrandbits(60), rng.choice([2, 11, max(2, steps // 3), 10 * steps + 2]), bad)
     transformations: tuple[Map | Filter, ...] = (Map(functions.value),)
     if filtered:
         transformations += (Filter(functions.keeps),)
     if name == "sum":
         transformations += (Map(_seventh),)
     plan = Plan(Steps(steps), transformations, action, steps)
+    kinds = {step: "user" if isinstance(error, StepError) else "died" for step, error in bad.items()}
 
-    bad, kind = (deadly, "died") if deadly else (failing, "user")
-
-    def expected(ranges: Ranges) -> Expected:
+    def expected(ranges: Ranges, without: Collection[int]) -> Expected:
         if broken and steps:
-            return Expected("failed", kind="load", steps=frozenset(range(steps)))
+            return Expected("failed", steps=dict.fromkeys(range(steps), "load"))
         if sticky:
-            return Expected("failed", kind="result", steps=sticky)
-        if bad and not action.early:
-            return Expected("failed", kind=kind, steps=bad)
-        at = [-1]
+            return Expected("failed", steps=dict.fromkeys(sticky, "result"))
+        if kinds and not action.early and not skip:
+            return Expected("failed", steps=kinds)
+        met: dict[int, str] = {}
 
         def values() -> Iterator[int]:
             for start, stop in ranges:
                 for step in range(start, stop):
-                    at[0] = step
-                    yield functions.value(step)
+                    if step in kinds:
+                        met[step] = kinds[step]
+                    if not skip or (step not in kinds and step not in without):
+                        yield functions.value(step)
 
         try:
-            return Expected("done", serial(values(), functions.keeps))
-        except StepError:
-            return Expected("failed", kind=kind, steps=frozenset(at))
+            return Expected("done", serial(values(), functions.keeps), met)
+        except (StepError, Dies, Swells):
+            return Expected("failed", steps=met)
 
     return Job(
         name,
-        plan,
+        skipping(plan) if skip else plan,
         random_costs(rng, steps, seconds),
         expected,
-        failing=failing,
-        deadly=deadly,
+        bad=kinds,
         sticky=sticky,
+        skip=skip,
         broken=broken,
         stubborn=rng.random() < 0.05,
         ballast=rng.choice([0, 0, 0, 1 << 12, 1 << 17, 600_000]),
@@ -331,21 +340,39 @@ def random_job(rng: Random, seconds: float, *, calm: bool) -> Job:
 def counting_job(steps: int, costs: Costs) -> Job:
     """Count steps: what it costs is all there is to it."""
     plan = Plan(Steps(steps), (), Count(), steps)
-    return Job("count", plan, costs, lambda ranges: Expected("done", sum(b - a for a, b in ranges)))
+    return Job("count", plan, costs, lambda ranges, without: Expected("done", sum(b - a for a, b in ranges)))
 
 
-def huge_job(rng: Random, seconds: float) -> Job:
+def poison_job(steps: int, costs: Costs, deadly: frozenset[int], *, skip: bool) -> Job:
+    """Count steps, some of which end the process that does."""
+    plan = Plan(Steps(steps, deadly=deadly), (), Count(), steps)
+    kinds = dict.fromkeys(deadly, "died")
+
+    def expected(ranges: Ranges, without: Collection[int]) -> Expected:
+        if not skip:
+            return Expected("failed", steps=kinds)
+        met = {step: "died" for step in deadly if any(a <= step < b for a, b in ranges)}
+        out = len(met) + sum(any(a <= x < b for a, b in ranges) for x in set(without) - deadly)
+        return Expected("done", sum(b - a for a, b in ranges) - out, met)
+
+    return Job("count", skipping(plan) if skip else plan, costs, expected, bad=kinds, skip=skip)
+
+
+def huge_job(rng: Random, seconds: float, *, calm: bool) -> Job:
     """More steps than a machine word holds: all of them counted, or little of them looked at."""
     steps = rng.choice([1 << 63, (1 << 64) + 3, 10**30, 1 << 2000])
     if rng.random() < 0.5:
         costs = Costs("uniform", lambda start, stop: (stop - start) / steps * seconds, 0.0)
+        if rng.random() < 0.3 and not calm and steps <= 10**30:
+            deadly = frozenset(rng.randrange(steps) for _ in range(rng.choice([1, 2])))
+            return poison_job(steps, costs, deadly, skip=rng.random() < 0.5)
         return counting_job(steps, costs)
     hit = rng.choice([0, 5, 700])
 
     def is_hit(step: int) -> bool:
         return step >= hit and step % 3 == 0
 
-    def expected(ranges: Ranges) -> Expected:
+    def expected(ranges: Ranges, without: Collection[int]) -> Expected:
         covered = (step for start, stop in ranges for step in range(start, stop))
         return Expected("done", next(filter(is_hit, covered), None))
 

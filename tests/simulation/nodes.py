@@ -11,11 +11,14 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from haydi.client.core import RunCore
+from haydi.client.core import Failure, RunCore
 from haydi.client.merging import Merger
+from haydi.client.serialize import death_of_step
 from haydi.scheduler.core import Effect as SchedulerEffect
 from haydi.scheduler.core import SchedulerCore, SchedulerSettings, Send
+from haydi.skipping import Skipping
 from haydi.wire import messages as m
+from haydi.wire.death import Death
 from haydi.worker import core as c
 from tests.simulation.compute import PIPE_SECONDS, Answer, Compute
 from tests.simulation.jobs import Job
@@ -29,6 +32,8 @@ __all__ = ["ClientNode", "ClientRun", "DaemonNode", "Node", "SchedulerNode"]
 
 SPAWN_SECONDS = 0.03
 HEARTBEAT_SECONDS = 1.0
+#: What compute processes may use.
+MEMORY_BYTES = 1 << 30
 
 
 class Node:
@@ -214,6 +219,7 @@ class DaemonNode(Peer):
         self.core = c.WorkerCore(settings, slots, world.clock.now)
         self.computes: list[Compute | None] = [None] * slots
         self._waiting: list[deque[Answer]] = [deque() for _ in range(slots)]
+        self._heard = -1
         self._outgoing: list[m.Message] = [self.hello("worker", slots)]
         self._flush()
         for slot in range(slots):
@@ -241,12 +247,12 @@ class DaemonNode(Peer):
         super().kill(how)
         self._end()
 
-    def crash(self, slot: int) -> None:
-        """One of its compute processes is killed."""
+    def crash(self, slot: int, *, by_us: bool = False) -> None:
+        """One of its compute processes is killed, by its supervisor or by somebody else."""
         compute = self.computes[slot]
         if compute is not None and compute.alive:
             self.world.log(f"{self.name}: process {slot} is killed")
-            self.world.crashes[compute.run] += 1
+            self.world.crashes[compute.run] += not by_us
             compute.kill()
             self._on_end_of(slot, compute)
 
@@ -283,7 +289,7 @@ class DaemonNode(Peer):
             if compute is not None:
                 compute.interrupt(effect.number)
         elif isinstance(effect, c.Kill):
-            self.crash(effect.slot)
+            self.crash(effect.slot, by_us=True)
         elif isinstance(effect, c.Spawn):
             clock.after(SPAWN_SECONDS, self.do, self._on_birth, effect.slot)
         elif isinstance(effect, c.Reconnect):
@@ -305,6 +311,7 @@ class DaemonNode(Peer):
     # --- compute processes ----------------------------------------------------------------------------
 
     def _on_birth(self, slot: int) -> None:
+        self.world.births += 1
         compute = Compute(
             self.world.clock,
             lambda: self.speed,
@@ -313,10 +320,17 @@ class DaemonNode(Peer):
                 PIPE_SECONDS, self.do, self._on_answer, slot, compute, answer
             ),
             lambda compute: self._on_end_of(slot, compute),
+            lambda compute: self.world.clock.after(0.1, self.do, self._on_swollen, slot, compute),
             generous=self.world.rng.random() < 0.5,
+            marks=self.world.rng.random() < 0.7,
         )
         self.computes[slot] = compute
         self._apply(self.core.ready(slot, slot, self.world.clock.now))
+
+    def _on_swollen(self, slot: int, compute: Compute) -> None:
+        """The supervisor weighs a process that has become too large."""
+        if self.computes[slot] is compute and compute.alive and compute.swollen:
+            self._apply(self.core.weighed(slot, 2 * MEMORY_BYTES, self.world.clock.now))
 
     def _on_end_of(self, slot: int, compute: Compute) -> None:
         self.world.clock.after(0.005, self.do, self._on_death, slot, compute)
@@ -328,9 +342,12 @@ class DaemonNode(Peer):
 
     def _hear_waiting(self) -> list[c.Effect]:
         """Read what compute processes have sent, unless there are too many results under way."""
-        for slot, answers in enumerate(self._waiting):
+        slots = len(self._waiting)
+        for slot in range(self._heard + 1, self._heard + 1 + slots):  # each in turn, as the server does
+            answers = self._waiting[slot % slots]
             if answers and not self.core.congested:
-                return self._hear(slot, answers.popleft())
+                self._heard = slot % slots
+                return self._hear(self._heard, answers.popleft())
         return []
 
     def _hear(self, slot: int, answer: Answer) -> list[c.Effect]:
@@ -358,7 +375,8 @@ class DaemonNode(Peer):
         while self._waiting[slot]:  # what it sent before it died still counts
             self._apply(self._hear(slot, self._waiting[slot].popleft()))
         self.computes[slot] = None
-        self._apply(self.core.died(slot, "was ended by SIGKILL", self.world.clock.now))
+        death = Death(slot + 1, "host", signal="SIGKILL")
+        self._apply(self.core.died(slot, death, compute.mark, self.world.clock.now))
 
 
 class ClientRun:
@@ -369,7 +387,8 @@ class ClientRun:
         self.job = job
         self.oracle = RunOracle(job)
         self.merger = Merger(job.plan.action)
-        self.core = RunCore(number, job.steps, job.early, payload, self._absorb)
+        skip = self._skip if job.skip else None
+        self.core = RunCore(number, job.steps, job.early, payload, self._absorb, skip)
         self.submitted = False
         self.over_at: float | None = None
 
@@ -379,6 +398,13 @@ class ClientRun:
 
     def _absorb(self, start: int, stop: int, payload: bytes) -> int | None:
         return self.merger.add(start, stop, self.oracle.on_partial(start, stop, payload))
+
+    def _skip(self, failure: Failure) -> int | None:
+        start, stop = failure.start, failure.stop
+        self.oracle.on_skip(start, stop)
+        action = self.job.plan.action
+        assert isinstance(action, Skipping)
+        return self.merger.add(start, stop, action.failed(death_of_step(start, stop, failure.payload)))
 
 
 class ClientNode(Peer):
@@ -451,7 +477,8 @@ class ClientNode(Peer):
             run.over_at = self.world.clock.now
             self.world.log(f"{self.name}: run {run.number} is {run.core.state}, limit {run.core.limit}")
             assert run.core.state != "lost" or self.broken_off, f"the run was lost: {run.core.reason}"
-            # Three random kills in the same long step look as if the step were to blame.
-            unlucky = self.world.crashes[run.number] >= 3 and run.core.state == "failed"
-            if not unlucky or run.core.failure is None or run.core.failure.kind != "died":
-                run.oracle.on_over(run.core, run.merger)
+            # Three random kills in the same step look as if the step were to blame.
+            unlucky = self.world.crashes[run.number] >= 3
+            died = run.core.state == "failed" and run.core.failure and run.core.failure.kind == "died"
+            if not unlucky or not died:
+                run.oracle.on_over(run.core, run.merger, unlucky=unlucky)

@@ -17,11 +17,13 @@ from typing import Any
 
 from haydi.client.core import RunCore
 from haydi.client.merging import Merger
+from haydi.errors import StepFailure
 from haydi.ranges import RangeSet
 from haydi.scheduler.core import Effect, SchedulerCore, Send
+from haydi.skipping import failures_of
 from haydi.wire import messages as m
 from haydi.worker.core import WorkerCore
-from tests.simulation.jobs import Job
+from tests.simulation.jobs import Expected, Job
 
 __all__ = ["RunOracle", "check_agreement", "check_effects", "check_forgotten"]
 
@@ -42,11 +44,19 @@ class RunOracle:
             assert a == at < b, f"the partial of [{start}, {stop}) was made of {provenance}"
             at = b
         assert at == stop, f"the partial of [{start}, {stop}) was made of {provenance}"
+        self._merge(start, stop)
+        return partial
+
+    def on_skip(self, start: int, stop: int) -> None:
+        """Steps are about to be skipped, because their processes died."""
+        assert stop == start + 1, f"steps [{start}, {stop}) are skipped together"
+        self._merge(start, stop)
+
+    def _merge(self, start: int, stop: int) -> None:
         i = bisect_right(self._stops, start)
         assert i == bisect_left(self._starts, stop), f"steps of [{start}, {stop}) are merged a second time"
         self._starts.insert(i, start)
         self._stops.insert(i, stop)
-        return partial
 
     def covered(self) -> list[tuple[int, int]]:
         """The merged ranges, neighbours joined."""
@@ -57,35 +67,48 @@ class RunOracle:
             joined.append((start, stop))
         return joined
 
-    def on_over(self, core: RunCore, merger: Merger) -> None:
-        """The run has ended."""
+    def on_over(self, core: RunCore, merger: Merger, *, unlucky: bool = False) -> None:
+        """The run has ended; in an unlucky one random kills may have made a fine step look like poison."""
         covered = self.covered()
         assert covered == list(core.coverage) == merger.coverage()
         assert core.repeated == 0, "a partial came twice"
         if core.state in ("cancelled", "lost"):
             return
+        told, total = failures_of(merger.partials())
+        left_out = [failure.step for failure in told]
         if core.state == "timeout":
-            expected = self.job.serial(covered)
+            expected = self.job.serial(covered, left_out)
             if expected.state == "done":
                 assert merger.result() == expected.value
             return
-        expected = self.job.serial([(0, self.job.steps)])
+        expected = self.job.serial([(0, self.job.steps)], left_out)
         assert core.state == expected.state, f"the run is {core.state}, but the serial one {expected.state}"
         if core.state == "failed":
             failure = core.failure
             assert failure is not None
-            assert failure.kind == expected.kind
-            assert any(failure.start <= step < failure.stop for step in expected.steps), (
-                f"not to blame: {failure}"
-            )
-            if failure.kind == "user":
-                assert failure.stop == failure.start + 1, "a user's failure is known to the step"
+            kinds = {k for step, k in expected.steps.items() if failure.start <= step < failure.stop}
+            assert failure.kind in kinds, f"not to blame: {failure}"
+            if failure.kind in ("user", "died"):
+                assert failure.stop == failure.start + 1, "it is known to the step"
             return
+        self._check_failures(told, total, expected, unlucky)
         assert core.limit == 0 or covered[0][0] == 0, "the beginning is missing"
         assert core.limit == 0 or covered[0][1] >= core.limit, "there is a gap"
         if not core.early:
             assert core.limit == self.job.steps
         assert merger.result() == expected.value
+
+    def _check_failures(self, told: list[StepFailure], total: int, expected: Expected, unlucky: bool) -> None:
+        """A run that skips names the steps that fail, each once, and no others."""
+        kinds = {failure.step: "died" if failure.deaths else "user" for failure in told}
+        assert len(kinds) == total == len(told), "a step is named twice"
+        assert list(kinds) == sorted(kinds)
+        if self.job.skip:
+            assert {step: kinds.get(step) for step in expected.steps} == expected.steps, (
+                "failures are not told"
+            )
+        if not unlucky:
+            assert kinds.items() <= self.job.bad.items(), f"not to blame: {told}"
 
 
 def check_effects(known: Container[bytes], core: SchedulerCore, effects: list[Effect]) -> None:

@@ -21,15 +21,20 @@ import pytest
 
 from haydi.client.core import RunCore
 from haydi.client.merging import Merger
+from haydi.errors import StepFailure
 from haydi.ranges import RangeSet
 from haydi.scheduler.ledger import Ledger
+from haydi.skipping import Skipping, Tally
+from haydi.worker import coroner
 from haydi.worker.core import WorkerSettings
 from haydi.worker.foreman import Foreman
 from haydi.worker.state import Run
+from haydi.worker.suspects import Suspect, Suspects
 from tests.simulation.jobs import (
     Costs,
     Job,
     counting_job,
+    poison_job,
     quadratic_costs,
     random_job,
     table_costs,
@@ -261,6 +266,41 @@ def test_a_slow_client_slows_its_run_and_nobodys_memory_grows():
     assert most < (16 << 20) + 2 * (3 << 20)
 
 
+# --- steps that kill --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("skip", [True, False])
+@pytest.mark.parametrize("steps", [1, 2, 1000, (1 << 60) + 7])
+def test_poison_is_found_in_few_deaths(skip: bool, steps: int):
+    """However many steps there are: some for each bit of their number, and all else is computed."""
+    at = steps * 2 // 3
+    world = world_of(3, 2)
+    costs = uniform_costs(2.0 / steps)
+    run = world.add_run(world.add_client(), poison_job(steps, costs, frozenset([at]), skip=skip), at=1.0)
+    world.finish()
+    assert run.core.state == ("done" if skip else "failed")
+    assert world.births - 6 <= 4 * 3 + steps.bit_length()
+    if skip:
+        assert run.merger.result() == steps - 1
+    else:
+        failure = run.core.failure
+        assert failure is not None
+        assert (failure.start, failure.stop, failure.kind) == (at, at + 1, "died")
+
+
+def test_poison_of_one_run_does_not_hold_up_another():
+    world = world_of(2, 2)
+    costs = uniform_costs(4.0 / 1000)
+    poison = poison_job(1000, costs, frozenset(range(0, 1000, 50)), skip=True)
+    one = world.add_run(world.add_client(), poison, at=1.0)
+    other = world.add_run(world.add_client(), counting_job(1000, costs), at=1.0)
+    world.finish()
+    assert (one.core.state, other.core.state) == ("done", "done")
+    assert one.merger.result() == 1000 - 20
+    assert other.over_at is not None
+    assert other.over_at <= 1.0 + 8.0 / 4 * 1.3 + 0.5
+
+
 # --- has it got teeth? ------------------------------------------------------------------------------------
 
 
@@ -292,7 +332,24 @@ def ignore_failures(self: RunCore, message: Any) -> None:
     return None
 
 
-MUTANTS: list[tuple[type, str, Callable[..., Any]]] = [
+def blame_all_at_once(
+    before: Suspect | None, start: int, stop: int, allowed: int
+) -> tuple[list[Suspect], int]:
+    return [], allowed
+
+
+def count_the_skipped_twice(self: Skipping, failure: StepFailure) -> Tally:
+    return Tally(self.action.init(), [failure, failure], 2)
+
+
+def forget_suspects(self: Suspects, suspect: Suspect) -> None:
+    return None
+
+
+MUTANTS: list[tuple[Any, str, Callable[..., Any]]] = [
+    (coroner, "narrow", blame_all_at_once),
+    (Skipping, "failed", count_the_skipped_twice),
+    (Suspects, "add", forget_suspects),
     (Ledger, "lose", lose_nothing),
     (Ledger, "report", report_anything),
     (Run, "put_back", put_nothing_back),
@@ -303,10 +360,10 @@ MUTANTS: list[tuple[type, str, Callable[..., Any]]] = [
 
 
 @pytest.mark.parametrize(
-    ("owner", "name", "wrong"), MUTANTS, ids=lambda value: getattr(value, "__name__", value)
+    ("owner", "name", "wrong"), MUTANTS, ids=lambda value: getattr(value, "__name__", str(value))
 )
 def test_a_mistake_in_a_core_is_found(
-    monkeypatch: pytest.MonkeyPatch, owner: type, name: str, wrong: Callable[..., Any]
+    monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, wrong: Callable[..., Any]
 ):
     monkeypatch.setattr(owner, name, wrong)
 

@@ -16,7 +16,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 from haydi.scheduler.core import SchedulerSettings
@@ -24,7 +24,7 @@ from haydi.wire import messages as m
 from haydi.worker.core import WorkerSettings
 from tests.simulation.jobs import Job, random_job
 from tests.simulation.links import Clock, Connection, Network
-from tests.simulation.nodes import ClientNode, ClientRun, DaemonNode, Node, Peer, SchedulerNode
+from tests.simulation.nodes import MEMORY_BYTES, ClientNode, ClientRun, DaemonNode, Node, Peer, SchedulerNode
 from tests.simulation.oracle import check_agreement, check_forgotten
 
 __all__ = ["World", "random_world", "run_seed"]
@@ -72,8 +72,10 @@ class World:
         self.runs: list[ClientRun] = []
         #: Processes killed while they worked on a run.
         self.crashes: Counter[int | None] = Counter()
+        #: Compute processes that were started.
+        self.births = 0
         self.calm_at = 0.0
-        self._settings = worker_settings or WorkerSettings()
+        self._settings = replace(worker_settings or WorkerSettings(), memory_bytes=MEMORY_BYTES)
         self._identities = 0
         self.scheduler = SchedulerNode(self, settings or SchedulerSettings())
         self.scheduler.arm()
@@ -200,7 +202,14 @@ class World:
             daemon.speed for daemon in alive
         )
         submitted = max(self.clock.now, 10.0)
-        return submitted + 60.0 + 3 * work / speed + 8 * giant
+        # Where nothing tells what a process was at, finding a step takes a death for each bit of its number.
+        deaths = sum(run.job.steps.bit_length() * len(run.job.bad) for run in self.runs)
+        # A run that may end early reports each stride; heavy reports go one by one, there and back.
+        network = self.network
+        trip = 2 * (network.latency + network.jitter + network.spike_share * network.spike)
+        heavy = [run.job for run in self.runs if run.job.early and run.job.ballast > 1 << 18]
+        trips = sum(min(job.steps, 4000) for job in heavy)
+        return submitted + 60.0 + 3 * work / speed + 8 * giant + 0.2 * deaths + 2 * trip * trips
 
 
 @dataclass

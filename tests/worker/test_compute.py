@@ -26,6 +26,7 @@ from haydi.errors import StepFailure
 from haydi.plan import Plan, compile_plan
 from haydi.worker import compute as compute_module
 from haydi.worker.channel import DONE, EXIT, FAILED, FORGET, LOAD, READY, STRIDE, Channel, Message
+from haydi.worker.marks import FLUSHING, LOADING, PLACE_BYTES, WORKING, MarkWriter
 
 if TYPE_CHECKING:
     from tests.conftest import Stock
@@ -72,7 +73,7 @@ class Driver:
 
     def send(self, run: int, start: int, stop: int, budget: float = INFINITE, flush: bool = False) -> int:
         number = next(self._numbers)
-        self.channel.send_blocking([STRIDE, number, run, start, stop, budget, flush])
+        self.channel.send_blocking([STRIDE, number, run, start, stop, budget, flush, False])
         return number
 
     def stride(
@@ -566,8 +567,8 @@ def test_an_interrupt_outside_of_user_code_waits_for_the_end_of_the_chunk():
 
     compute._plans[1] = compile_plan(hd.Range(10**9).iterate().action(NudgedSum(nudge)))
     supervisor = Channel(right, blocking=True)
-    supervisor.send_blocking([STRIDE, 7, 1, 0, 10**6, INFINITE, True])
-    supervisor.send_blocking([STRIDE, 8, 1, 3, 3, INFINITE, True])
+    supervisor.send_blocking([STRIDE, 7, 1, 0, 10**6, INFINITE, True, False])
+    supervisor.send_blocking([STRIDE, 8, 1, 3, 3, INFINITE, True, False])
     supervisor.send_blocking([EXIT])
     compute.serve()
     supervisor.receive_blocking()
@@ -578,6 +579,50 @@ def test_an_interrupt_outside_of_user_code_waits_for_the_end_of_the_chunk():
     right.close()
     os.close(read)
     os.close(write)
+
+
+def test_marks_tell_what_is_going_on():
+    """Before each chunk, and before the partial is pickled; a cautious stride has up to 64 chunks of one size."""
+    told: list[tuple[int, ...]] = []
+
+    class Notes(MarkWriter):
+        def write(self, kind: int, number: int, start: int, stop: int) -> None:
+            told.append((kind, number, start, stop))
+
+    read, write = os.pipe()
+    os.set_blocking(read, False)
+    left, right = socket.socketpair()
+    compute = compute_module.Compute(Channel(left, blocking=True), read, Notes(bytearray(PLACE_BYTES), 0))
+    compute._plans[1] = compile_plan(hd.Range(10**6).iterate().sum())
+    supervisor = Channel(right, blocking=True)
+    supervisor.send_blocking([STRIDE, 7, 1, 1000, 1100, INFINITE, False, False])
+    supervisor.send_blocking([STRIDE, 8, 1, 1100, 1100 + 6400, INFINITE, True, True])
+    supervisor.send_blocking([EXIT])
+    compute.serve()
+    for end in (left, right):
+        end.close()
+    for descriptor in (read, write):
+        os.close(descriptor)
+    of_first = [entry for entry in told if entry[1] == 7]
+    assert of_first[0] == (LOADING, 7, 0, 0)
+    chunks = [entry[2:] for entry in of_first if entry[0] == WORKING]
+    assert (chunks[0][0], chunks[-1][1]) == (0, 100)
+    assert all(a[1] == b[0] for a, b in pairwise(chunks))
+    of_second = [entry for entry in told if entry[1] == 8]
+    assert [entry[2:] for entry in of_second if entry[0] == WORKING] == [
+        (100 * i, 100 * i + 100) for i in range(64)
+    ]
+    assert of_second[-1] == (FLUSHING, 8, -100, 6400)
+
+
+def test_a_step_that_exits_is_found_among_many():
+    """Where the plan does not name the step, halves are run, not steps: there may be more than can be counted."""
+    driver = Driver()
+    run = driver.load(hd.Range(1 << 40).iterate().map(lambda x: exit(3) if x == 77_000 else x).sum())
+    answer = driver.stride(run, 0, 1 << 40)
+    assert answer.code == FAILED
+    assert answer.steps == (77_000, 77_001)
+    driver.close()
 
 
 # --- life and death ---------------------------------------------------------------------------------------
@@ -596,7 +641,7 @@ def test_an_interrupt_before_the_handler_is_there(take_stock: Callable[[], Stock
     plan = pickle.dumps(compile_plan(hd.Range(9).iterate()))
     supervisor.send_blocking([LOAD, 1], pickle.dumps(([], plan)))
     for number in (3, 4):
-        supervisor.send_blocking([STRIDE, number, 1, 0, 5, INFINITE, True])
+        supervisor.send_blocking([STRIDE, number, 1, 0, 5, INFINITE, True, False])
     supervisor.send_blocking([EXIT])
     compute.serve()
     assert supervisor.receive_blocking() == ([READY], b"")

@@ -9,8 +9,11 @@ import pytest
 
 from haydi.ranges import RangeSet
 from haydi.wire import messages as m
+from haydi.wire.death import Death
 from haydi.worker import core as c
+from haydi.worker.marks import WORKING, Mark
 
+DEATH = Death(1000, "host", signal="SIGKILL")
 WELCOME = m.Welcome(m.PROTOCOL_VERSION, "1", "cluster", 1.0, 10.0, 1 << 20)
 
 
@@ -73,7 +76,11 @@ class Bench:
         stride = self.waiting[slot][0]
         place = self.core.slots[slot]
         follows = place.folded_run is None or place.folded_stop == stride.start
-        steps = min(stride.stop - stride.start, max(1, int(rate * stride.budget_seconds))) if follows else 0
+        steps = (
+            min(stride.stop - stride.start, max(1, int(rate * min(stride.budget_seconds, 1e6))))
+            if follows
+            else 0
+        )
         start, stop = place.folded_start if place.folded_run else stride.start, stride.start + steps
         flushed = (start, stop if follows else place.folded_stop)
         return self.answer(slot, stop, steps / rate, flushed if stride.flush else (0, 0), payload=payload)
@@ -82,11 +89,18 @@ class Bench:
         stride = self.waiting[slot].pop(0)
         return self.take(self.core.failed(slot, stride.number, kind, stop, step, step_stop, b"why", self.now))
 
-    def die(self, slot: int = 0, after: float = 0.0) -> list[c.Effect]:
+    def die(
+        self, slot: int = 0, after: float = 0.0, at: tuple[int, int] | None = None, kind: int = WORKING
+    ) -> list[c.Effect]:
+        """A process is killed; ``at`` are the steps that its mark names."""
+        mark = None
+        if at is not None:
+            stride = self.waiting[slot][0]
+            mark = Mark(kind, stride.number, at[0] - stride.start, at[1] - stride.start)
         self.now += after
         self.core.handle(m.Heartbeat(), self.now)
         self.waiting[slot].clear()
-        return self.take(self.core.died(slot, "was ended by SIGKILL", self.now))
+        return self.take(self.core.died(slot, DEATH, mark, self.now))
 
     def said(self) -> list[m.Message]:
         return [effect.message for effect in self.done_of if isinstance(effect, c.ToScheduler)]
@@ -95,8 +109,10 @@ class Bench:
         return self.hear(plan_of(run, **plan), m.Lease(run, start, stop))
 
 
-def plan_of(run: int = 1, owner: int = 1, early: bool = False, flush_seconds: float = 0.1) -> m.RunPlan:
-    return m.RunPlan(run, owner, early, flush_seconds, b"plan")
+def plan_of(
+    run: int = 1, owner: int = 1, early: bool = False, skip: bool = False, flush_seconds: float = 0.1
+) -> m.RunPlan:
+    return m.RunPlan(run, owner, early, skip, flush_seconds, b"plan")
 
 
 def strides(effects: list[c.Effect]) -> list[tuple[int, int]]:
@@ -448,68 +464,6 @@ def test_a_process_that_dies_again_at_once_is_replaced_with_patience():
     assert bench.core.next_deadline() <= bench.now + 1.0
     assert bench.tick(0.5) == []
     assert c.Spawn(0) in bench.tick(0.5)
-
-
-def test_the_same_steps_kill_three_processes_and_no_fourth():
-    """However the strides are cut, step 700 is in all that die; the blame narrows to what they have in common."""
-    bench = Bench()
-    bench.lease(0, 1000)
-    failures: list[m.Failed] = []
-    while not failures:
-        stride = bench.waiting[0][0]
-        if stride.start <= 700 < stride.stop:
-            bench.die(after=2.0)
-            failures = [message for message in bench.said() if isinstance(message, m.Failed)]
-            if not failures:
-                bench.take(bench.core.ready(0, 2000, bench.now))
-        else:
-            bench.work(1000)
-    (failed,) = failures
-    assert failed.kind == "died"
-    assert failed.start <= 700 < failed.stop
-    assert b"3 processes died" in failed.payload
-
-
-def test_random_deaths_blame_nobody():
-    """Each stride that died once is done the next time: no matter how many die, nothing has failed."""
-    bench = Bench()
-    bench.lease(0, 2000)
-    for turn in range(200):
-        if not bench.waiting[0]:
-            break
-        if turn % 3 == 0:
-            bench.die(after=2.0)
-            assert not any(isinstance(message, m.Failed) for message in bench.said())
-            bench.take(bench.core.ready(0, 2000, bench.now))
-        bench.work(1000)
-    assert not bench.core.runs[1].owned
-
-
-def test_suspicion_ends_with_the_result():
-    bench = busy_bench()
-    bench.die(after=2.0)
-    run = bench.core.runs[1]
-    assert run.suspects == [(10, 60, 1)]
-    bench.take(bench.core.ready(0, 2000, bench.now))
-    while run.owned.overlaps(0, 60):
-        assert run.suspects, "to be through with the steps is not enough: their result may be what kills"
-        bench.work(1000)
-    assert not run.suspects
-
-
-def test_a_process_that_dies_while_it_flushes_is_blamed_for_what_it_flushed():
-    bench = Bench()
-    bench.lease(0, 2)
-    run = bench.core.runs[1]
-    for _ in range(3):
-        while not (bench.waiting[0] and bench.waiting[0][0].start == bench.waiting[0][0].stop):
-            stride = bench.waiting[0][0]
-            bench.answer(stop=stride.stop)  # it ends without the flush it was told to do
-        bench.die(after=2.0)
-        bench.take(bench.core.ready(0, 2000, bench.now))
-        if run.failed:
-            break
-    assert run.failed.size >= 1
 
 
 # --- slow steps -------------------------------------------------------------------------------------------

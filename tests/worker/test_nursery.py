@@ -19,6 +19,7 @@ import psutil
 import pytest
 
 from haydi.worker.channel import DONE
+from haydi.worker.marks import Marks
 from haydi.worker.nursery import Nursery
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
@@ -73,7 +74,7 @@ def start(slot, function):
     number = next(numbers)
     plan = cloudpickle.dumps(compile_plan(hd.Range(1).iterate().map(function)))
     born[slot].channel.send([LOAD, number], pickle.dumps(([], plan)))
-    born[slot].channel.send([STRIDE, number, number, 0, 1, 10.0, True])
+    born[slot].channel.send([STRIDE, number, number, 0, 1, 10.0, True, False])
     return number
 
 def call(slot, function):
@@ -594,7 +595,7 @@ def test_a_handle_whose_nursery_is_gone_says_so_and_closes(take_stock: Callable[
     child = subprocess.Popen([sys.executable, "-c", ""])
     child.wait(10)
     ours.setblocking(False)
-    nursery = Nursery(ours, child.pid, write)
+    nursery = Nursery(ours, child.pid, write, Marks())
     nursery.spawn(1)
     assert nursery.receive() == []
     theirs.close()
