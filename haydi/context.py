@@ -13,7 +13,7 @@ from haydi.report import Report
 if TYPE_CHECKING:
     from haydi.pipeline import Pipeline
 
-__all__ = ["Context", "Run", "seconds_of"]
+__all__ = ["Context", "Run", "priority_of", "seconds_of"]
 
 R = TypeVar("R")
 
@@ -42,6 +42,31 @@ def seconds_of(argument: str, value: float | timedelta | None) -> float | None:
             f"{argument}={value!r}: must be finite and not negative; None means no limit"
         )
     return float(value)
+
+
+def priority_of(value: float) -> float:
+    """A priority: how large a share a run gets, beside others of 1.
+
+    Raises:
+        ArgumentTypeError, ArgumentValueError: naming the value and the remedy.
+
+    Example:
+        >>> priority_of(2)
+        2.0
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ArgumentTypeError(
+            f"priority={value!r}: a number is needed; 1 is the usual, 2 gets twice the share"
+        )
+    try:
+        priority = float(value)
+    except OverflowError:
+        priority = math.inf
+    if not 0 < priority < math.inf:
+        raise ArgumentValueError(
+            f"priority={value!r}: must be finite and above 0; 1 is the usual, 2 gets twice the share"
+        )
+    return priority
 
 
 def check_pipeline(value: Any) -> Pipeline[Any, Any]:
@@ -116,14 +141,20 @@ class Context(ABC):
         """Number of slots that run user code."""
 
     @abstractmethod
-    def submit(self, pipeline: Pipeline[Any, R], timeout: float | timedelta | None = None) -> Run[R]:
+    def submit(
+        self, pipeline: Pipeline[Any, R], timeout: float | timedelta | None = None, *, priority: float = 1
+    ) -> Run[R]:
         """Start a pipeline and return at once.
 
         Args:
             pipeline: What to compute; a domain stands for collecting it.
             timeout: Limit of the run, after which its result is that of the steps done by then.
+            priority: Share of the workers that it gets beside other runs: one of priority 2 gets twice as much as one
+                of 1. Has no effect in this process.
         """
 
     @abstractmethod
-    def run(self, pipeline: Pipeline[Any, R], timeout: float | timedelta | None = None) -> R:
+    def run(
+        self, pipeline: Pipeline[Any, R], timeout: float | timedelta | None = None, *, priority: float = 1
+    ) -> R:
         """Compute a pipeline and return its result."""

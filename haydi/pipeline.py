@@ -371,7 +371,13 @@ class Pipeline(Generic[T, R]):
 
     # --- run ------------------------------------------------------------------------------------------
 
-    def run(self, ctx: bool | Context | None = None, timeout: float | timedelta | None = None) -> R:
+    def run(
+        self,
+        ctx: bool | Context | None = None,
+        timeout: float | timedelta | None = None,
+        *,
+        priority: float = 1,
+    ) -> R:
         """Compute the result.
 
         Args:
@@ -379,6 +385,7 @@ class Pipeline(Generic[T, R]):
                 object in that context.
             timeout: Limit in seconds or as a timedelta. When it is reached, the result is that of the steps
                 done so far; ``ctx.last_report.coverage`` says which these are.
+            priority: Share of the workers beside other runs (see :meth:`Context.submit`); no effect in this process.
 
         Raises:
             UsageError: when there is no such context, or the pipeline cannot be run.
@@ -391,7 +398,7 @@ class Pipeline(Generic[T, R]):
         """
         from haydi.contexts.session import context_for
 
-        return context_for(ctx).run(self, timeout=timeout)
+        return context_for(ctx).run(self, timeout=timeout, priority=priority)
 
 
 def _peel(

@@ -45,12 +45,15 @@ class Failure:
 class RunCore:
     """The state of one run: "running", then "done", "failed", "lost", "timeout" or "cancelled"."""
 
-    def __init__(self, run: int, steps: int, early: bool, payload: bytes, absorb: Absorb) -> None:
+    def __init__(
+        self, run: int, steps: int, early: bool, payload: bytes, absorb: Absorb, priority: float = 1.0
+    ) -> None:
         self.run = run
         self.steps = steps
         self.early = early
         self.payload = payload
         self.absorb = absorb
+        self.priority = priority
         self.state = "running"
         self.limit = steps
         self.coverage = RangeSet()
@@ -68,11 +71,13 @@ class RunCore:
         }
 
     def start(self) -> list[m.Message]:
-        """Submit what is missing: all of it at first, the rest after a scheduler was lost."""
+        """Submit what is missing: all of it at first, the rest when a scheduler that was lost is back."""
+        if self.state != "running":
+            return []
         missing = tuple(self.coverage.gaps(self.limit))
         self._sequence = self._unacknowledged = 0
-        if missing and self.state == "running":
-            self._out.append(m.Submit(self.run, self.limit, self.early, missing, self.payload))
+        if missing:
+            self._out.append(m.Submit(self.run, self.limit, self.early, self.priority, missing, self.payload))
         else:
             self._finish_if_complete()
         return self._take()

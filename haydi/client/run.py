@@ -19,10 +19,14 @@ from haydi.plan import Plan
 from haydi.report import Report, WorkerShare
 from haydi.sources import ENDLESS
 from haydi.wire import messages as m
+from haydi.wire.contact import absence
 
 __all__ = ["DistributedRun"]
 
 R = TypeVar("R")
+
+#: The link looks at a run at least so often, in seconds; later than that is an absence of this process.
+TICK_SECONDS_MOST = 1.0
 
 
 class DistributedRun(Run[R]):
@@ -37,6 +41,7 @@ class DistributedRun(Run[R]):
         seconds: float | None,
         no_worker_seconds: float,
         on_over: Callable[[Report], None],
+        priority: float = 1.0,
     ) -> None:
         self.number = number
         self._plan = plan
@@ -44,10 +49,10 @@ class DistributedRun(Run[R]):
         self._no_worker_seconds = no_worker_seconds
         self._on_over = on_over
         self._merger = Merger(plan.action)
-        self._core = RunCore(number, plan.steps, plan.action.early, payload, self._absorb)
+        self._core = RunCore(number, plan.steps, plan.action.early, payload, self._absorb, priority)
         self._started = time.monotonic()
         self._deadline = math.inf if seconds is None else self._started + seconds
-        self._workers_seen_at = self._started
+        self._workers_seen_at = self._ticked_at = self._started
         self._ended = 0.0
         self._shares: dict[str, WorkerShare] = {}
         self._failures: list[StepFailure] = []
@@ -119,7 +124,9 @@ class DistributedRun(Run[R]):
             return
         if now >= self._deadline:
             self._link.send(self._core.stop("timeout"))
-        elif self._link.slots:
+        elif (
+            self._link.slots or not self._link.connected or absence(self._ticked_at + TICK_SECONDS_MOST, now)
+        ):
             self._workers_seen_at = now
         elif now - self._workers_seen_at > self._no_worker_seconds:
             self._error = NoWorkersError(
@@ -127,7 +134,12 @@ class DistributedRun(Run[R]):
                 f"haydi-worker {self._link.address}, or use wait_for_workers() before the run"
             )
             self._link.send(self._core.stop("failed"))
+        self._ticked_at = now
         self._settle()
+
+    def resubmit(self) -> list[m.Message]:
+        """The scheduler has to be told of the run, perhaps again: what is not merged."""
+        return [] if self._over else self._core.start()
 
     def on_lost(self, error: HaydiError) -> None:
         """The scheduler is lost for good."""

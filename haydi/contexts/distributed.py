@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from haydi import _worker_process
-from haydi.context import Context, Run, check_pipeline, seconds_of
+from haydi.context import Context, Run, check_pipeline, priority_of, seconds_of
 from haydi.contexts.local_cluster import LocalCluster
 from haydi.errors import (
     ArgumentTypeError,
@@ -52,8 +52,13 @@ class DistributedContext(Context):
     Args:
         ip: Where the scheduler listens.
         port: Its port, 8787 by default; with ``spawn_workers`` the port of the own scheduler, by default a
-        free one. spawn_workers: Number of worker processes to start here; 0 connects to a scheduler that is
-        there. connect_timeout: How long to wait for the scheduler's answer, in seconds or as a timedelta.
+            free one.
+        spawn_workers: Number of worker processes to start here; 0 connects to a scheduler that is there.
+        connect_timeout: How long to wait for the scheduler's answer, in seconds or as a timedelta.
+        scheduler_timeout: How long to wait for a scheduler that is lost to come back at its address, in seconds or as a
+            timedelta; runs go on then, with what is not merged yet. None, the default, waits as long as the scheduler
+            asked for (``haydi-scheduler --restart-grace``, 30 s unless told otherwise). One that ends in order is not
+            waited for. A scheduler of the context's own is started again at once, whatever ended it.
 
     Raises:
         ArgumentTypeError, ArgumentValueError: for arguments that cannot work.
@@ -73,6 +78,7 @@ class DistributedContext(Context):
         spawn_workers: int = 0,
         *,
         connect_timeout: float | timedelta = 5.0,
+        scheduler_timeout: float | timedelta | None = None,
     ) -> None:
         if _worker_process.INSIDE:
             raise NestedRunError("a DistributedContext inside a worker: use run() without arguments here")
@@ -80,6 +86,7 @@ class DistributedContext(Context):
         patience = seconds_of("connect_timeout", connect_timeout)
         if not patience:
             raise ArgumentValueError(f"connect_timeout={connect_timeout!r}: some seconds are needed")
+        return_seconds = seconds_of("scheduler_timeout", scheduler_timeout)
         self._owner = os.getpid()
         self._closed = False
         self._lock = threading.Lock()
@@ -98,7 +105,12 @@ class DistributedContext(Context):
                 ip, port = "127.0.0.1", self._cluster.wait()
             watch = self._cluster.watch if self._cluster is not None else lambda: None
             self._link = Link(
-                ip, DEFAULT_PORT if port is None else port, max(patience, 20.0 * bool(spawn_workers)), watch
+                ip,
+                DEFAULT_PORT if port is None else port,
+                max(patience, 20.0 * bool(spawn_workers)),
+                watch,
+                return_seconds=return_seconds,
+                restarted=self._cluster is not None,
             )
             if spawn_workers:
                 self.wait_for_workers(spawn_workers, timeout=20.0)
@@ -156,21 +168,28 @@ class DistributedContext(Context):
             raise link.error
         return link.slots
 
-    def submit(self, pipeline: Pipeline[Any, R], timeout: float | timedelta | None = None) -> Run[R]:
-        run = self._start(pipeline, timeout)
+    def submit(
+        self, pipeline: Pipeline[Any, R], timeout: float | timedelta | None = None, *, priority: float = 1
+    ) -> Run[R]:
+        run = self._start(pipeline, timeout, priority)
         self._link.nudge()
         return run
 
-    def run(self, pipeline: Pipeline[Any, R], timeout: float | timedelta | None = None) -> R:
-        run = self._start(pipeline, timeout)
+    def run(
+        self, pipeline: Pipeline[Any, R], timeout: float | timedelta | None = None, *, priority: float = 1
+    ) -> R:
+        run = self._start(pipeline, timeout, priority)
         try:
             return run.result()
         except BaseException:  # Ctrl-C, or whatever a signal handler raised: nobody has a handle of this run
             run.cancel()
             raise
 
-    def _start(self, pipeline: Pipeline[Any, R], timeout: float | timedelta | None) -> DistributedRun[R]:
+    def _start(
+        self, pipeline: Pipeline[Any, R], timeout: float | timedelta | None, priority: float
+    ) -> DistributedRun[R]:
         seconds = seconds_of("timeout", timeout)
+        priority = priority_of(priority)
         if _worker_process.INSIDE:
             raise NestedRunError("a parallel run inside a worker: use run() without arguments here")
         if self._closed:
@@ -189,7 +208,14 @@ class DistributedContext(Context):
             )
         payload = dump_plan(plan) if plan.steps else b""
         return DistributedRun(
-            next(self._numbers), plan, payload, self._link, seconds, self.no_worker_seconds, self._on_over
+            next(self._numbers),
+            plan,
+            payload,
+            self._link,
+            seconds,
+            self.no_worker_seconds,
+            self._on_over,
+            priority,
         )
 
     def _on_over(self, report: Report) -> None:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from haydi.context import Context, Run, check_pipeline, seconds_of
+from haydi.context import Context, Run, check_pipeline, priority_of, seconds_of
 from haydi.errors import RunCancelledError, StepFailure
 from haydi.plan import Plan, compile_plan
 from haydi.report import Report, WorkerShare
@@ -138,7 +138,10 @@ class SerialContext(Context):
     def worker_count(self) -> int:
         return 1
 
-    def run(self, pipeline: Pipeline[Any, R], timeout: float | timedelta | None = None) -> R:
+    def run(
+        self, pipeline: Pipeline[Any, R], timeout: float | timedelta | None = None, *, priority: float = 1
+    ) -> R:
+        priority_of(priority)
         run: SerialRun[R] = SerialRun(compile_plan(check_pipeline(pipeline)), seconds_of("timeout", timeout))
         try:
             run.work()
@@ -146,7 +149,10 @@ class SerialContext(Context):
             self.last_report = run.report
         return run.result()
 
-    def submit(self, pipeline: Pipeline[Any, R], timeout: float | timedelta | None = None) -> Run[R]:
+    def submit(
+        self, pipeline: Pipeline[Any, R], timeout: float | timedelta | None = None, *, priority: float = 1
+    ) -> Run[R]:
+        priority_of(priority)
         run: SerialRun[R] = SerialRun(compile_plan(check_pipeline(pipeline)), seconds_of("timeout", timeout))
 
         def work() -> None:

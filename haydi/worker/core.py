@@ -19,6 +19,7 @@ from typing import Any
 
 from haydi.ranges import RangeSet
 from haydi.rates import steps_within
+from haydi.wire import contact as ct
 from haydi.wire import messages as m
 from haydi.worker.effects import (
     Effect,
@@ -34,6 +35,7 @@ from haydi.worker.effects import (
     ToScheduler,
 )
 from haydi.worker.foreman import Foreman
+from haydi.worker.leaving import Departure
 from haydi.worker.state import Run, Slot, Stride, WorkerSettings
 
 __all__ = [
@@ -60,8 +62,10 @@ class WorkerCore:
         self.settings = settings
         self.slots = [Slot(i) for i in range(slots)]
         self.runs: dict[int, Run] = {}
-        self.welcome: m.Welcome | None = None
+        self.contact = ct.Contact(settings.death_seconds, now)
+        #: The daemon ends now; or it leaves, in good order.
         self.stopping = False
+        self.departure: Departure | None = None
         #: Bytes of reports that have not reached their client.
         self.flying_bytes = 0
         #: Leases that have come by this connection.
@@ -71,16 +75,10 @@ class WorkerCore:
         self._want_at = math.inf
         self._effects: list[Effect] = []
         self.foreman = Foreman(settings, self.slots, self.runs, self._emit)
-        self._heard_at = now
-        self._connected_at = now
-        self._beat_at = now
-        self._retry_at = now + settings.reconnect_seconds
+        self._leave_at = now + settings.working_seconds
         self._handlers: dict[type[Any], Callable[[Any, float], None]] = {
-            m.Welcome: self._on_welcome,
-            m.Refused: self._on_refused,
-            m.Unknown: self._on_unknown,
-            m.Heartbeat: lambda message, now: None,
-            m.Stop: self._on_stop,
+            m.Leave: lambda message, now: self._begin_to_leave(message.reason, now),
+            m.Goodbye: self._on_goodbye,
             m.RunPlan: self._on_plan,
             m.Lease: self._on_lease,
             m.Steal: self._on_steal,
@@ -92,19 +90,33 @@ class WorkerCore:
     # --- interface ------------------------------------------------------------------------------------
 
     @property
+    def welcome(self) -> m.Welcome | None:
+        """What the scheduler said when it welcomed us; None while there is none."""
+        return self.contact.welcome
+
+    @property
     def congested(self) -> bool:
         """Too many results are on their way: results of compute processes should wait."""
         return self.welcome is not None and self.flying_bytes >= self.welcome.window_bytes
 
     def handle(self, message: m.Message, now: float, *, more: bool = False) -> list[Effect]:
         """A message of the scheduler; with ``more`` another one follows at once, and the slots wait for the last."""
-        self._heard_at = now
-        handler = self._handlers.get(type(message))
-        if handler is None:
+        if self.stopping:
+            return self._take()
+        if (event := self.contact.handle(message, now)) is not None:
+            self._on_contact(event, now)
+        elif (handler := self._handlers.get(type(message))) is not None:
+            if self.welcome is not None:
+                handler(message, now)
+        elif not isinstance(message, (m.Welcome, m.Unknown, m.Heartbeat)):
             self._note(logging.WARNING, f"dropped a {type(message).__name__} from the scheduler")
-        elif self.welcome is not None or isinstance(message, (m.Welcome, m.Refused, m.Unknown, m.Stop)):
-            handler(message, now)
         return self._take() if more else self._settle(now)
+
+    def broken(self, now: float) -> list[Effect]:
+        """The connection to the scheduler broke."""
+        if (event := self.contact.lose("the connection broke", now)) is not None:
+            self._on_contact(event, now)
+        return self._settle(now)
 
     def ready(self, slot: int, pid: int, now: float) -> list[Effect]:
         """A compute process has started."""
@@ -193,39 +205,54 @@ class WorkerCore:
             again += place.folded_stop - place.folded_start
         place.return_segment()
         more = f"; {again} steps run again" if again else ""
-        expected = self.stopping or (place.interrupted >= 0 and place.kill_at is not math.inf)
+        expected = (
+            self.stopping
+            or self.departure is not None
+            or (place.interrupted >= 0 and place.kill_at is not math.inf)
+        )
         self._note(
             logging.INFO if expected else logging.WARNING, f"compute process pid {place.pid} {reason}{more}"
         )
         soon = now - place.died_at < self.settings.respawn_seconds
         fresh = self.slots[slot] = Slot(slot, died_at=now)
-        if not self.stopping:
+        if not self.stopping and self.departure is None:
             if soon:
                 fresh.respawn_at = now + self.settings.respawn_seconds
             else:
                 self._emit(Spawn(slot))
         return self._settle(now)
 
+    def retire(self, reason: str, now: float) -> list[Effect]:
+        """The daemon leaves in good order (:mod:`haydi.worker.leaving`); an :class:`Exit` follows in a while."""
+        self._begin_to_leave(reason, now)
+        return self._settle(now)
+
     def leave(self, now: float) -> list[Effect]:
-        """The daemon ends in order: tell the scheduler, which gives our steps to others."""
+        """The daemon ends at once: tell the scheduler, which gives our steps to others."""
         self.stopping = True
-        self._send(m.Goodbye())
+        if self.departure is None or not self.departure.said_goodbye:
+            self._send(m.Goodbye())
         return self._take()
 
     def next_deadline(self) -> float:
         """When :meth:`tick` wants to be called at the latest."""
-        at = min(self._beat_at, self._want_at, *(min(s.kill_at, s.respawn_at) for s in self.slots))
-        if self.welcome is None:
-            return min(at, self._retry_at)
-        if any(s.idle for s in self.slots):
+        at = min(
+            self.contact.next_deadline(), self._want_at, *(min(s.kill_at, s.respawn_at) for s in self.slots)
+        )
+        if self.departure is not None:
+            return min(at, self.departure.next_deadline())
+        at = min(at, self._leave_at)
+        if self.welcome is not None and any(s.idle for s in self.slots):
             at = min(at, *map(self.foreman.recut_at, self.slots))
         return at
 
     def tick(self, now: float) -> list[Effect]:
         """Time has passed: heartbeat, a silent scheduler, interrupts without an answer, strides to recut."""
+        absent = self.contact.absent(now) > 0
         for place in self.slots:
             if now >= place.kill_at:
-                if self.congested:  # the answer may be there, and is not read
+                # The answer may be there, and was not read; or the process was stopped together with this one.
+                if self.congested or absent:
                     place.kill_at = now + self.settings.interrupt_grace_seconds
                 else:
                     place.kill_at = now + 1.0
@@ -234,10 +261,11 @@ class WorkerCore:
                 place.respawn_at = math.inf
                 self._emit(Spawn(place.index))
         if not self.stopping:
-            self._keep_in_touch(now)
-        if now >= self._beat_at:
-            self._beat_at = now + (self.welcome.heartbeat_seconds if self.welcome else 1.0)
-        if any(s.idle for s in self.slots):
+            for event in self.contact.tick(now):
+                self._on_contact(event, now)
+        if now >= self._leave_at:
+            self._begin_to_leave(f"its lifetime of {self.settings.lifetime_seconds:g} s ends soon", now)
+        if self.departure is None and any(s.idle for s in self.slots):
             self.foreman.recut(now)
         return self._settle(now)
 
@@ -262,49 +290,64 @@ class WorkerCore:
 
     # --- the connection -------------------------------------------------------------------------------
 
-    def _on_welcome(self, message: m.Welcome, now: float) -> None:
-        self.welcome = message
-        self._beat_at = now + message.heartbeat_seconds
-        self.wanted = None
-        self.leases = 0
-        self._note(logging.INFO, f"connected to cluster {message.cluster} (Haydi {message.version})")
-
-    def _on_refused(self, message: m.Refused, now: float) -> None:
-        self._emit(Exit(4, f"the scheduler refuses this worker: {message.reason}"))
-
-    def _on_unknown(self, message: m.Unknown, now: float) -> None:
-        if self.welcome is not None and not self.stopping:
-            self._note(logging.WARNING, "the scheduler does not know this worker any more; joining again")
+    def _on_contact(self, event: ct.Event, now: float) -> None:
+        settings = self.settings
+        if isinstance(event, ct.Beat):
+            self._send(m.Heartbeat())
+        elif isinstance(event, ct.Call):
+            self._emit(Reconnect(event.epoch, event.away_seconds))
+        elif isinstance(event, ct.Joined):
+            self.wanted = None
+            self.leases = 0
+            self.contact.patience_seconds = max(settings.death_seconds, event.welcome.restart_seconds)
+            again = f" again: back after {event.away_seconds:.1f} s" if event.again else ""
+            welcome = event.welcome
+            self._note(
+                logging.INFO, f"connected to cluster {welcome.cluster} (Haydi {welcome.version}){again}"
+            )
+        elif isinstance(event, ct.Away):
+            self._note(logging.WARNING, f"the scheduler is lost: {event.reason}; looking for it")
             self._abandon(now)
+            if self.departure is not None:
+                self._end(Exit(0, f"{self.departure.reason}; the scheduler is lost: {event.reason}"))
+        elif event.kind == "refused":
+            self._end(Exit(4, f"the scheduler refuses this worker: {event.reason}"))
+        elif event.kind == "stopped":
+            self._end(Exit(0, f"the scheduler ended: {event.reason}"))
+        else:
+            self._end(Exit(3, f"no scheduler answered for {event.away_seconds:.1f} s: {event.reason}"))
 
-    def _on_stop(self, message: m.Stop, now: float) -> None:
+    def _end(self, effect: Exit) -> None:
         self.stopping = True
-        self._emit(Exit(0, f"the scheduler ended: {message.reason}"))
-
-    def _keep_in_touch(self, now: float) -> None:
-        welcome = self.welcome
-        if welcome is None:
-            if now - self._connected_at > self.settings.death_seconds:
-                self._emit(Exit(3, f"no scheduler answered for {self.settings.death_seconds:g} s"))
-            elif now >= self._retry_at:
-                self._retry_at = now + self.settings.reconnect_seconds
-                self._emit(Reconnect())
-        elif now >= self._beat_at:
-            if now - self._heard_at > welcome.silence_seconds:
-                self._note(logging.WARNING, f"the scheduler is silent for {now - self._heard_at:.1f} s")
-                self._abandon(now)
-            else:
-                self._send(m.Heartbeat())
+        self._emit(effect)
 
     def _abandon(self, now: float) -> None:
         """The connection is lost: others will run what we have."""
         for number in list(self.runs):
-            self._on_end(m.End(number), now)
-        self.welcome = None
+            self.foreman.forget(self.runs.pop(number), now)
         self.wanted = None
         self.flying_bytes = 0
-        self._connected_at = now
-        self._retry_at = now
+
+    def _begin_to_leave(self, reason: str, now: float) -> None:
+        self._leave_at = math.inf
+        if self.stopping or self.departure is not None:
+            return
+        grace_seconds = self.settings.leave_grace_seconds
+        if self.welcome is None:
+            self._end(Exit(0, reason))
+            return
+        self._note(logging.INFO, f"leaving: {reason}; what is at work may go on for {grace_seconds:g} s")
+        self.departure = Departure(reason, grace_seconds, now, self.foreman, self._send)
+
+    def _on_goodbye(self, message: m.Goodbye, now: float) -> None:
+        if self.departure is not None:
+            self.departure.on_goodbye()
+
+    def _depart(self, departure: Departure, now: float) -> None:
+        departure.step(now)
+        if departure.over and not self.stopping:
+            lost = f"; {departure.given_up} steps run elsewhere" if departure.given_up else ""
+            self._end(Exit(0, f"left: {departure.reason}{lost}"))
 
     # --- messages about runs --------------------------------------------------------------------------
 
@@ -329,46 +372,12 @@ class WorkerCore:
             self.foreman.recut(now)
 
     def _on_trim(self, message: m.Trim, now: float) -> None:
-        run = self.runs.get(message.run)
-        if run is None:
-            return
-        stop = run.limit = message.stop if run.limit is None else min(message.stop, run.limit)
-        run.pool.cut(stop)
-        run.failed.cut(stop)
-        # What is in a stride or folded beyond the new end is still answered for, and reported as it comes.
-        keep = RangeSet()
-        for place in self.slots:
-            if place.run is run and place.stop > stop:
-                place.stop = max(place.position, stop)
-                if not place.remaining:
-                    place.position = place.stop = 0
-            ours = [stride for stride in place.strides if stride.run is run]
-            if ours and len(ours) == len(place.strides) and ours[0].start >= stop:
-                self.foreman.interrupt(place, ours[-1].number, now)
-            for stride in ours:
-                keep.add(stride.start, stride.stop)
-            if place.folded_run is run:
-                keep.add(place.folded_start, place.folded_stop)
-        run.owned.cut(stop)
-        for start, end in keep:
-            run.owned.add(max(start, stop), end)
+        if (run := self.runs.get(message.run)) is not None:
+            self.foreman.trim(run, message.stop, now)
 
     def _on_end(self, message: m.End, now: float) -> None:
-        run = self.runs.pop(message.run, None)
-        if run is None:
-            return
-        run.ended = True
-        for place in self.slots:
-            if place.run is run:
-                place.drop_segment()
-            if place.folded_run is run:
-                place.drop_folded()
-            ours = [stride.number for stride in place.strides if stride.run is run]
-            if ours:
-                self.foreman.interrupt(place, ours[-1], now)
-            if run.number in place.loaded:
-                place.loaded.discard(run.number)
-                self._emit(Forget(place.index, run.number))
+        if (run := self.runs.pop(message.run, None)) is not None:
+            self.foreman.forget(run, now)
 
     def _on_credit(self, message: m.Credit, now: float) -> None:
         self.flying_bytes = max(0, self.flying_bytes - message.bytes)
@@ -402,7 +411,10 @@ class WorkerCore:
 
     def _settle(self, now: float) -> list[Effect]:
         """After each event: give the slots work, and ask for more when low."""
-        if not self.stopping and self.welcome is not None:
+        if self.departure is not None:
+            self._want_at = math.inf
+            self._depart(self.departure, now)
+        elif not self.stopping and self.welcome is not None:
             for place in self.slots:
                 if place.ready:
                     self.foreman.employ(place, now)

@@ -86,7 +86,10 @@ class Spawn:
 
 @dataclass(frozen=True, slots=True)
 class Reconnect:
-    """The scheduler does not know us any more: make a new connection and say Hello."""
+    """Make a new connection and say Hello, as the ``epoch``-th time, after so long without a scheduler."""
+
+    epoch: int
+    away_seconds: float
 
 
 @dataclass(frozen=True, slots=True)

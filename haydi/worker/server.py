@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable
 
 from haydi.errors import ProtocolError
 from haydi.wire import messages as m
-from haydi.wire.identity import hello
+from haydi.wire.identity import hello, new_session
 from haydi.wire.transport import SOCKET, Connection, Poll, Wakeup
 from haydi.worker import channel as ch
 from haydi.worker import core as c
@@ -66,6 +66,9 @@ class WorkerServer:
         self._lazy: set[int] = set()
         self._wakeup = Wakeup()
         self._reason = ""
+        #: A signal asked for leaving in good order.
+        self._leave_reason = ""
+        self._session = new_session()
         self.exit_code = 0
         self._outgoing: list[m.Message] = []
         self._lifeline: int | None = None
@@ -83,7 +86,7 @@ class WorkerServer:
             c.Interrupt: self._interrupt,
             c.Kill: self._kill,
             c.Spawn: lambda e: nursery.spawn(e.slot),
-            c.Reconnect: lambda e: self._connect_again(),
+            c.Reconnect: self._connect_again,
             c.Exit: self._exit,
             c.Note: lambda e: log.log(e.level, "%s", e.text),
         }
@@ -91,6 +94,13 @@ class WorkerServer:
     def stop(self, reason: str) -> None:
         """End the loop soon. May be called from a signal handler."""
         self._reason = self._reason or reason
+        self._wakeup.set()
+
+    def leave(self, reason: str) -> None:
+        """Leave in good order; asked for again, end at once. May be called from a signal handler."""
+        if self._leave_reason:
+            self.stop(f"{reason} while leaving")
+        self._leave_reason = self._leave_reason or reason
         self._wakeup.set()
 
     def watch(self, descriptor: int) -> None:
@@ -103,7 +113,7 @@ class WorkerServer:
         gc.freeze()  # what was loaded stays: it need not be looked through again and again
         for slot in range(self._slots):
             self._nursery.spawn(slot)
-        self._outgoing.append(hello("worker", self._name, self._slots))
+        self._outgoing.append(hello("worker", self._name, self._slots, session=self._session))
         self._flush()
         try:
             while not self._reason:
@@ -140,6 +150,8 @@ class WorkerServer:
             self.stop("the program that started it ended")
         if self._wakeup.fileno() in ready:
             self._wakeup.clear()
+            if self._leave_reason and core.departure is None:
+                self._apply(core.retire(self._leave_reason, now))
         if now >= core.next_deadline():
             self._apply(core.tick(now))
             self._posted |= self._lazy
@@ -155,6 +167,8 @@ class WorkerServer:
             return
         for left, message in zip(range(len(messages) - 1, -1, -1), messages, strict=True):
             self._apply(self.core.handle(message, now, more=left > 0))
+        if self._connection.broken:
+            self._apply(self.core.broken(now))
 
     def _watch_channels(self) -> None:
         """Poll for what each channel needs now; changes are rare, so the poller is touched rarely."""
@@ -266,12 +280,21 @@ class WorkerServer:
             self._connection.send(self._outgoing)
             self._outgoing = []
 
-    def _connect_again(self) -> None:
+    def _connect_again(self, effect: c.Reconnect) -> None:
         self._poll.remove(self._connection)
         self._connection.close()
         self._connection = Connection(*self._address)
         self._poll.add(self._connection)
-        self._outgoing = [hello("worker", self._name, self._slots)]
+        self._outgoing = [
+            hello(
+                "worker",
+                self._name,
+                self._slots,
+                session=self._session,
+                epoch=effect.epoch,
+                away_seconds=effect.away_seconds,
+            )
+        ]
 
     def _exit(self, effect: c.Exit) -> None:
         self.exit_code = effect.code
@@ -294,9 +317,9 @@ def describe_death(event: Died) -> str:
 
 
 def stop_on_signals(server: WorkerServer) -> None:
-    """SIGTERM and SIGINT end a daemon in order."""
+    """SIGTERM and SIGINT make a daemon leave in good order, a second one at once."""
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda got, frame: server.stop(signal.Signals(got).name))
+        signal.signal(number, lambda got, frame: server.leave(signal.Signals(got).name))
 
 
 def serve_local(nursery: Nursery, slots: int) -> int:

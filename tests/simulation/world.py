@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
@@ -65,7 +65,8 @@ class World:
         self.clock = Clock()
         self.checks = checks
         self.verbose = verbose
-        self.story: list[str] = []
+        #: The last events: time and what there is to say, not yet a text.
+        self.story: deque[tuple[object, ...]] = deque(maxlen=STORY_LINES)
         self.jobs: dict[bytes, Job] = {}
         self.daemons: list[DaemonNode] = []
         self.clients: list[ClientNode] = []
@@ -73,6 +74,8 @@ class World:
         #: Processes killed while they worked on a run.
         self.crashes: Counter[int | None] = Counter()
         self.calm_at = 0.0
+        #: The scheduler may be gone for good.
+        self.may_lose_runs = False
         self._settings = worker_settings or WorkerSettings()
         self._identities = 0
         self.scheduler = SchedulerNode(self, settings or SchedulerSettings())
@@ -89,7 +92,10 @@ class World:
             self.scheduler.do(self.scheduler.on_message, connection, message)
 
         connection = Connection(self.clock, self.network, self.rng, identity, to_scheduler, peer.on_wire)
-        self.scheduler.connections[identity] = connection
+        if self.scheduler.down:
+            connection.waiting = []
+        else:
+            self.scheduler.connections[identity] = connection
         return connection
 
     def tell_lost(self, identity: bytes) -> None:
@@ -122,14 +128,12 @@ class World:
 
     # --- running --------------------------------------------------------------------------------------
 
-    def log(self, text: str) -> None:
-        """Note an event for who wants to see how it came."""
+    def log(self, *parts: object) -> None:
+        """Note an event for who wants to see how it came; to make a text of it is dear, and mostly nobody wants to."""
         if self.verbose:
-            print(f"{self.clock.now:12.6f} {text}")
+            print(_told((self.clock.now, *parts)))
         elif self.checks:
-            self.story.append(f"{self.clock.now:12.6f} {text}")
-            if len(self.story) > 4 * STORY_LINES:
-                del self.story[: -2 * STORY_LINES]
+            self.story.append((self.clock.now, *parts))
 
     def run_until(self, condition: Callable[[], bool], limit: float) -> None:
         """Let events happen until a condition holds.
@@ -170,7 +174,7 @@ class World:
 
     def check_agreement(self) -> None:
         """Compare the books of scheduler and daemons, where nothing is under way."""
-        if self.scheduler.paused:
+        if self.scheduler.paused or self.scheduler.down:
             return
         for daemon in self.daemons:
             connection = daemon.connection
@@ -184,15 +188,19 @@ class World:
 
     def _calm(self) -> None:
         self.log("calm")
+        self.scheduler.start()
         nodes: list[Node] = [self.scheduler, *self.daemons, *self.clients]
         for node in nodes:
             node.wake()
-        if all(daemon.dead for daemon in self.daemons):
+        if not self._staying():
             self.add_daemon(2)
+
+    def _staying(self) -> list[DaemonNode]:
+        return [daemon for daemon in self.daemons if not daemon.dead and daemon.core.departure is None]
 
     def _limit(self) -> float:
         """When all runs have to be over: after giving up the silent, and doing all work some times over."""
-        alive = [daemon for daemon in self.daemons if not daemon.dead]
+        alive = self._staying()
         speed = sum(daemon.speed * len(daemon.core.slots) for daemon in alive)
         work = sum(run.job.costs.of(0, run.job.steps) for run in self.runs if not run.job.early)
         work += sum(run.job.costs.of(0, min(run.job.steps, 4000)) for run in self.runs if run.job.early)
@@ -201,6 +209,10 @@ class World:
         )
         submitted = max(self.clock.now, 10.0)
         return submitted + 60.0 + 3 * work / speed + 8 * giant
+
+
+def _told(entry: tuple[object, ...]) -> str:
+    return f"{entry[0]:12.6f} {' '.join(map(str, entry[1:]))}"
 
 
 @dataclass
@@ -214,16 +226,18 @@ class Roughness:
         mood = rng.choice(["calm", "mild", "mild", "harsh"])
         if mood == "calm":
             return Roughness()
-        kinds = ["join", "leave", "kill", "crash", "slow", "pause", "cut"]
+        kinds = ["join", "leave", "leave at once", "kill", "restart", "crash", "slow", "pause", "cut", "jump"]
         counts = {kind: rng.choice([0, 0, 1, 2]) for kind in kinds}
         counts["crash"] += rng.choice([0, 3])
         if mood == "harsh":
             for kind in kinds:
                 counts[kind] += rng.randrange(3)
             counts["pause client"] = rng.randrange(2)
-            counts["cut client"] = int(rng.random() < 0.2)
+            counts["cut client"] = rng.choice([0, 0, 1, 2])
             counts["pause scheduler"] = int(rng.random() < 0.3)
-            counts["restart scheduler"] = int(rng.random() < 0.3)
+        counts["jump client"] = int(rng.random() < 0.2)
+        counts["jump scheduler"] = int(rng.random() < 0.2)
+        counts["restart scheduler"] = rng.choice([0, 0, 0, 1, 1, 2])
         return Roughness(counts)
 
 
@@ -286,16 +300,32 @@ def _fault(world: World, rng: Random, kind: str) -> None:
         world.add_daemon(rng.choice([1, 2, 3]), rng.choice([1.0, 0.4]))
     elif kind == "pause scheduler":
         world.scheduler.pause(rng.uniform(0.1, 15.0))
+    elif kind == "jump scheduler":
+        world.scheduler.jump(rng.choice([0.7, 5.0, 4000.0]))
     elif kind == "restart scheduler":
-        world.scheduler.restart()
-    elif kind in ("pause client", "cut client"):
+        world.scheduler.crash(rng.choice([0.0, 0.05, 1.8, 12.0]) * rng.uniform(0.5, 1.5))
+    elif kind in ("pause client", "cut client", "jump client"):
         client = rng.choice(world.clients)
-        if not client.dead:
-            client.pause(rng.uniform(0.1, 20.0)) if kind == "pause client" else client.rewire()
+        if client.dead:
+            pass
+        elif kind == "pause client":
+            client.pause(rng.uniform(0.1, 20.0))
+        elif kind == "jump client":
+            client.jump(rng.choice([0.7, 5.0, 4000.0]))
+        else:
+            client.disconnect(told=rng.random() < 0.5)
     elif alive:
         daemon = rng.choice(alive)
         if kind == "leave":
+            daemon.do(daemon.retire)
+        elif kind == "leave at once":
             daemon.do(daemon.leave)
+        elif kind == "jump":
+            daemon.jump(rng.choice([0.7, 5.0, 4000.0]))
+        elif kind == "restart":
+            daemon.kill(rng.choice(["seen", "closed", "silent"]))
+            again = min(world.clock.now + rng.uniform(0.0, 2.0), world.calm_at - 0.001)
+            world.clock.at(again, world.add_daemon, len(daemon.computes), daemon.speed)
         elif kind == "kill":
             daemon.kill(rng.choice(["seen", "closed", "silent"]))
         elif kind == "crash":
@@ -307,7 +337,7 @@ def _fault(world: World, rng: Random, kind: str) -> None:
         else:
             assert kind == "cut", kind
             world.log(f"the connection of {daemon.name} breaks")
-            daemon.rewire()
+            daemon.disconnect(told=rng.random() < 0.5)
 
 
 def run_seed(seed: int, *, verbose: bool = False) -> World:
@@ -320,7 +350,7 @@ def run_seed(seed: int, *, verbose: bool = False) -> World:
     try:
         world.finish()
     except BaseException as error:
-        story = "" if verbose else "\n".join(world.story[-STORY_LINES:])
+        story = "" if verbose else "\n".join(map(_told, world.story))
         raise SimulationError(
             f"seed {seed} at {world.clock.now:.6f} s: {error!r}\n{story}\n"
             f"see it again: python -m tests.simulation.world --seed {seed} --verbose"
