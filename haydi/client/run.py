@@ -16,6 +16,7 @@ from haydi.client.serialize import load_failure
 from haydi.context import Run, seconds_of
 from haydi.errors import HaydiError, NoWorkersError, RunCancelledError, StepFailure
 from haydi.plan import Plan
+from haydi.ranges import in_words
 from haydi.report import Report, WorkerShare
 from haydi.sources import ENDLESS
 from haydi.wire import messages as m
@@ -145,7 +146,7 @@ class DistributedRun(Run[R]):
         """The scheduler is lost for good."""
         if not self._over:
             self._core.stop("lost")
-            done = f"{self._core.coverage.size} of {self._plan.steps} steps were merged"
+            done = f"{in_words(self._core.coverage.size)} of {in_words(self._plan.steps)} steps were merged"
             self._error = type(error)(f"{error} ({done})")
             self._settle()
 
@@ -177,7 +178,7 @@ class DistributedRun(Run[R]):
                     self._failures.append(told)
             elif core.state == "cancelled":
                 self._error = RunCancelledError(
-                    f"the run was cancelled after {core.coverage.size} of {self._plan.steps} steps"
+                    f"the run was cancelled after {in_words(core.coverage.size)} of {in_words(self._plan.steps)} steps"
                 )
             elif core.state == "lost":
                 self._error = HaydiError(f"the scheduler gave the run up: {core.reason}")

@@ -21,6 +21,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from haydi.ranges import in_words
 from haydi.rates import mean_rate, rate_of
 from haydi.scheduler.dealer import Dealer
 from haydi.scheduler.ledger import Ledger
@@ -240,7 +241,7 @@ class SchedulerCore:
             steps += run.ledger.lose(peer)
             run.shares.pop(peer, None)
             self.dealer.reopen(run)
-        again = f"; {steps} steps run again" if steps else ""
+        again = f"; {in_words(steps)} steps run again" if steps else ""
         self._note(
             logging.WARNING if steps else logging.INFO, f"worker {worker.label} is gone: {reason}{again}"
         )
@@ -267,7 +268,7 @@ class SchedulerCore:
         self.dealer.reopen(run)
         self._note(
             logging.INFO,
-            f"run {msg.run:x}: {msg.steps} steps from {client.hello.host} pid {client.hello.pid}",
+            f"run {msg.run:x}: {in_words(msg.steps)} steps from {client.hello.host} pid {client.hello.pid}",
         )
         # Daemons busy with other runs divide their time; each needs some of this one.
         for worker in self.workers.values():

@@ -17,7 +17,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from haydi.ranges import RangeSet
+from haydi.ranges import RangeSet, in_words
 from haydi.rates import steps_within
 from haydi.wire import contact as ct
 from haydi.wire import messages as m
@@ -204,7 +204,7 @@ class WorkerCore:
             place.folded_run.put_back(place.folded_start, place.folded_stop)
             again += place.folded_stop - place.folded_start
         place.return_segment()
-        more = f"; {again} steps run again" if again else ""
+        more = f"; {in_words(again)} steps run again" if again else ""
         expected = (
             self.stopping
             or self.departure is not None
@@ -236,6 +236,8 @@ class WorkerCore:
 
     def next_deadline(self) -> float:
         """When :meth:`tick` wants to be called at the latest."""
+        if self.stopping:
+            return math.inf
         at = min(
             self.contact.next_deadline(), self._want_at, *(min(s.kill_at, s.respawn_at) for s in self.slots)
         )
@@ -346,7 +348,7 @@ class WorkerCore:
     def _depart(self, departure: Departure, now: float) -> None:
         departure.step(now)
         if departure.over and not self.stopping:
-            lost = f"; {departure.given_up} steps run elsewhere" if departure.given_up else ""
+            lost = f"; {in_words(departure.given_up)} steps run elsewhere" if departure.given_up else ""
             self._end(Exit(0, f"left: {departure.reason}{lost}"))
 
     # --- messages about runs --------------------------------------------------------------------------

@@ -4,6 +4,10 @@ The same seed gives the same world to the last event, so a failure is replayed b
 
     python -m tests.simulation.world --seed 17 --verbose
 
+Many are tried, and those that fail listed, by::
+
+    python -m tests.simulation.world --seed 0 --count 100000 --jobs 2
+
 A world has a rough time and a calm one. In the rough time faults happen; when it is calm, all that is alive works,
 and there is at least one daemon. From then on each run has to end within a bound on virtual time: that is what
 "nobody waits for ever" means here.
@@ -12,6 +16,7 @@ and there is at least one daemon. From then on each run has to end within a boun
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import sys
 import time
 from collections import Counter, deque
@@ -358,30 +363,42 @@ def run_seed(seed: int, *, verbose: bool = False) -> World:
     return world
 
 
+def _try_seeds(seeds: range) -> dict[int, str]:
+    """What went wrong, by seed."""
+    wrong: dict[int, str] = {}
+    for seed in seeds:
+        try:
+            run_seed(seed)
+        except SimulationError as error:
+            wrong[seed] = repr(error.__cause__)
+    return wrong
+
+
 def main() -> int:
     """Replay a seed, or try many."""
     parser = argparse.ArgumentParser(description="Run worlds of the simulation.")
     parser.add_argument("--seed", type=int, default=0, help="the (first) seed")
     parser.add_argument("--count", type=int, default=1, help="how many seeds from there on")
+    parser.add_argument("--jobs", type=int, default=1, help="in so many processes")
     parser.add_argument("--verbose", action="store_true", help="print each event")
-    parser.add_argument("--keep-going", action="store_true", help="list all seeds that fail")
     arguments = parser.parse_args()
-    failed = 0
+    first, end = arguments.seed, arguments.seed + arguments.count
+    if arguments.count == 1:
+        world = run_seed(first, verbose=arguments.verbose)
+        print(f"seed {first}: fine, {world.clock.events} events, {world.clock.now:.1f} s of virtual time")
+        return 0
     began = time.perf_counter()
-    for seed in range(arguments.seed, arguments.seed + arguments.count):
-        try:
-            world = run_seed(seed, verbose=arguments.verbose)
-        except SimulationError as error:
-            failed += 1
-            if not arguments.keep_going:
-                raise
-            print(f"seed {seed}: {error.__cause__!r}")
-        else:
-            if arguments.count == 1:
-                print(
-                    f"seed {seed}: fine, {world.clock.events} events, {world.clock.now:.1f} s of virtual time"
-                )
-    print(f"{arguments.count} seeds, {failed} failed, {time.perf_counter() - began:.1f} s")
+    failed = 0
+    pieces = [range(at, min(at + 50, end)) for at in range(first, end, 50)]
+    with multiprocessing.get_context("spawn").Pool(arguments.jobs) as pool:
+        for wrong in pool.imap(_try_seeds, pieces):
+            failed += len(wrong)
+            for seed, problem in wrong.items():
+                print(f"seed {seed}: {problem}", flush=True)
+    seconds = time.perf_counter() - began
+    print(
+        f"{arguments.count} seeds, {failed} failed, {seconds:.1f} s: {arguments.count / seconds:.1f} a second"
+    )
     return 1 if failed else 0
 
 
