@@ -70,10 +70,16 @@ class RunCore:
             m.RunLost: self._on_lost,
         }
 
-    def start(self) -> list[m.Message]:
-        """Submit what is missing: all of it at first, the rest when a scheduler that was lost is back."""
+    def start(self, number: int | None = None) -> list[m.Message]:
+        """Submit what is missing: all of it at first, the rest when a scheduler that was lost is back.
+
+        Then under another ``number``: daemons may still answer for the submission of before, and that must not be
+        taken for this one.
+        """
         if self.state != "running":
             return []
+        if number is not None:
+            self.run = number
         missing = tuple(self.coverage.gaps(self.limit))
         self._sequence = self._unacknowledged = 0
         if missing:

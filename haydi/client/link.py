@@ -24,6 +24,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import count
 from types import FrameType
 from typing import Protocol
 
@@ -44,7 +45,9 @@ log = logging.getLogger("haydi.client")
 class LinkedRun(Protocol):
     """What the link knows of a run."""
 
-    number: int
+    @property
+    def number(self) -> int:
+        """By which the scheduler knows it now."""
 
     def on_message(self, message: m.Message) -> None:
         """A message about this run has come."""
@@ -52,8 +55,8 @@ class LinkedRun(Protocol):
     def on_tick(self, now: float) -> None:
         """Some time has passed."""
 
-    def resubmit(self) -> list[m.Message]:
-        """A scheduler that may know nothing of the run is there: what it has to be told."""
+    def resubmit(self, number: int) -> list[m.Message]:
+        """A scheduler that knows nothing of the run is there: what it has to be told, under another number."""
 
     def on_lost(self, error: HaydiError) -> None:
         """The scheduler is lost for good."""
@@ -100,6 +103,7 @@ class Link:
         self._contact = ct.Contact(math.inf, time.monotonic(), stop_is_final=not restarted)
         self._return_seconds = return_seconds
         self._session = new_session()
+        self._numbers = count(int.from_bytes(os.urandom(5)) << 23)
         self._closed = False
         self._condition = threading.Condition(threading.Lock())
         self._leading = False
@@ -145,6 +149,10 @@ class Link:
                 "this context, or run, belongs to the process that made it: make a new DistributedContext in this one"
             )
 
+    def new_number(self) -> int:
+        """A number for a run: told apart from those of other clients by where they begin."""
+        return next(self._numbers)
+
     def add(self, run: LinkedRun, messages: Sequence[m.Message]) -> None:
         """Begin a run with these messages."""
         with self._condition:
@@ -153,7 +161,8 @@ class Link:
 
     def remove(self, run: LinkedRun) -> None:
         """A run is over."""
-        self._runs.pop(run.number, None)
+        with self._condition:
+            self._runs.pop(run.number, None)
 
     def send(self, messages: Sequence[m.Message]) -> None:
         """Queue messages; whoever leads sends them."""
@@ -344,8 +353,11 @@ class Link:
         """Tell the scheduler of all runs. Those that begin meanwhile wait, and are told of once."""
         with self._condition:
             self._outbox.clear()
-            for run in list(self._runs.values()):
-                self._outbox.extend(run.resubmit())
+            runs, self._runs = list(self._runs.values()), {}
+            for run in runs:
+                if messages := run.resubmit(self.new_number()):
+                    self._outbox.extend(messages)
+                    self._runs[run.number] = run
 
     def _explain(self, over: ct.Over) -> HaydiError:
         if over.kind == "refused":

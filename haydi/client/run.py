@@ -44,7 +44,6 @@ class DistributedRun(Run[R]):
         on_over: Callable[[Report], None],
         priority: float = 1.0,
     ) -> None:
-        self.number = number
         self._plan = plan
         self._link = link
         self._no_worker_seconds = no_worker_seconds
@@ -78,6 +77,11 @@ class DistributedRun(Run[R]):
 
     def done(self) -> bool:
         return self._over
+
+    @property
+    def number(self) -> int:
+        """By which the scheduler knows it now."""
+        return self._core.run
 
     def cancel(self) -> None:
         if not self._over:
@@ -138,9 +142,9 @@ class DistributedRun(Run[R]):
         self._ticked_at = now
         self._settle()
 
-    def resubmit(self) -> list[m.Message]:
-        """The scheduler has to be told of the run, perhaps again: what is not merged."""
-        return [] if self._over else self._core.start()
+    def resubmit(self, number: int) -> list[m.Message]:
+        """A scheduler has to be told of the run again: what is not merged."""
+        return [] if self._over else self._core.start(number)
 
     def on_lost(self, error: HaydiError) -> None:
         """The scheduler is lost for good."""

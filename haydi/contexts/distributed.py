@@ -10,7 +10,6 @@ import threading
 import warnings
 import weakref
 from datetime import timedelta
-from itertools import count
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -90,8 +89,6 @@ class DistributedContext(Context):
         self._owner = os.getpid()
         self._closed = False
         self._lock = threading.Lock()
-        #: Numbers of runs: told apart from those of other clients by where they begin.
-        self._numbers = count(int.from_bytes(os.urandom(5)) << 23)
         #: How long a run waits when there is no worker at all, in seconds.
         self.no_worker_seconds = 10.0
         self._cluster: LocalCluster | None = None
@@ -208,7 +205,7 @@ class DistributedContext(Context):
             )
         payload = dump_plan(plan) if plan.steps else b""
         return DistributedRun(
-            next(self._numbers),
+            self._link.new_number(),
             plan,
             payload,
             self._link,

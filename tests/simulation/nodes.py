@@ -200,6 +200,7 @@ class SchedulerNode(Node):
                 else:
                     self.world.log(f"scheduler notes: {effect.text}")
             effects = []
+            known = known | self._known()
             for peer, messages in outgoing.items():
                 for message in messages:
                     self.sent[type(message).__name__] += 1
@@ -450,6 +451,8 @@ class ClientRun:
         self.merger = Merger(job.plan.action)
         self.core = RunCore(number, job.steps, job.early, payload, self._absorb)
         self.submitted = False
+        #: By which schedulers have known it.
+        self.numbers = [number]
         self.over_at: float | None = None
 
     @property
@@ -494,9 +497,9 @@ class ClientNode(Peer):
 
     def on_message(self, message: m.Message) -> None:
         if isinstance(message, (m.Partial, m.RunFailed, m.RunLost)):
-            run = self.runs[message.run]
-            self._send(run.core.handle(message))
-            self._look_at(run)
+            if (run := self.runs.get(message.run)) is not None:
+                self._send(run.core.handle(message))
+                self._look_at(run)
         elif not isinstance(message, m.Cluster):
             self._on_contact(self.contact.handle(message, self.now))
 
@@ -512,8 +515,12 @@ class ClientNode(Peer):
         elif isinstance(event, ct.Joined):
             self.contact.patience_seconds = event.welcome.restart_seconds
             self.times_back += event.again
-            for run in self.runs.values():
-                self._send(run.core.start())
+            runs, self.runs = list(self.runs.values()), {}
+            for run in runs:
+                if event.again and run.core.state == "running":
+                    run.numbers.append(self.world.new_number())
+                self.runs[run.numbers[-1]] = run
+                self._send(run.core.start(run.numbers[-1]))
                 self._look_at(run)
         elif isinstance(event, ct.Over):
             for run in self.runs.values():
@@ -538,6 +545,7 @@ class ClientNode(Peer):
                 f"the run was lost: {run.core.reason}"
             )
             # Three random kills in the same long step look as if the step were to blame.
-            unlucky = self.world.crashes[run.number] >= 3 and run.core.state == "failed"
+            crashes = sum(self.world.crashes[number] for number in run.numbers)
+            unlucky = crashes >= 3 and run.core.state == "failed"
             if not unlucky or run.core.failure is None or run.core.failure.kind != "died":
                 run.oracle.on_over(run.core, run.merger)

@@ -82,7 +82,7 @@ class World:
         #: The scheduler may be gone for good.
         self.may_lose_runs = False
         self._settings = worker_settings or WorkerSettings()
-        self._identities = 0
+        self._identities = self._numbers = 0
         self.scheduler = SchedulerNode(self, settings or SchedulerSettings())
         self.scheduler.arm()
 
@@ -121,9 +121,14 @@ class World:
         client.arm()
         return client
 
+    def new_number(self) -> int:
+        """A number for a run."""
+        self._numbers += 1
+        return self._numbers - 1
+
     def add_run(self, client: ClientNode, job: Job, at: float = 0.0) -> ClientRun:
         """A client will start a run."""
-        number = len(self.runs)
+        number = self.new_number()
         payload = b"plan %d" % number
         self.jobs[payload] = job
         run = ClientRun(client, number, job, payload)
