@@ -332,7 +332,7 @@ class Link:
             self._contact.patience_seconds = asked if self._return_seconds is None else self._return_seconds
             if event.again:
                 log.warning("the scheduler at %s is back after %.1f s", self.address, event.away_seconds)
-            self._resubmit()
+            self._resubmit([m.Back(event.away_seconds)] if event.again else [])
         elif isinstance(event, ct.Away):
             log.warning("lost the scheduler at %s: %s; looking for it", self.address, event.reason)
             self.daemons = self.slots = 0
@@ -345,14 +345,13 @@ class Link:
         self._connection.close()
         self._connection = Connection(self._host, self._port)
         self._poll.add(self._connection)
-        self._connection.send(
-            [hello("client", session=self._session, epoch=call.epoch, away_seconds=call.away_seconds)]
-        )
+        self._connection.send([hello("client", session=self._session, epoch=call.epoch)])
 
-    def _resubmit(self) -> None:
+    def _resubmit(self, greeting: Sequence[m.Message]) -> None:
         """Tell the scheduler of all runs. Those that begin meanwhile wait, and are told of once."""
         with self._condition:
             self._outbox.clear()
+            self._outbox.extend(greeting)
             runs, self._runs = list(self._runs.values()), {}
             for run in runs:
                 if messages := run.resubmit(self.new_number()):
@@ -372,7 +371,7 @@ class Link:
         )
 
     def _look_after(self, now: float) -> None:
-        if self._connection.broken:  # what had come before that is dealt with
+        if self._connection.broke():  # what had come before that is dealt with
             self._on_contact(self._contact.lose("the connection broke", now), now)
         if now >= self._watch_at:
             self._watch_at = now + TURN_SECONDS_MOST

@@ -82,7 +82,10 @@ class SchedulerCore:
                 self._send(peer, m.Unknown())
             return self._take()
         sender.last_seen = now
-        if kind is m.Goodbye:
+        if kind is m.Back:
+            hello, seconds = sender.hello, message.away_seconds  # type: ignore[union-attr]
+            self._note(logging.INFO, f"{hello.role} {hello.name} is back after {seconds:.1f} s")
+        elif kind is m.Goodbye:
             self._drop(peer, "left", now)
             if sender.hello.role == "worker":  # it may wait to know that all it sent has come
                 self._send(peer, m.Goodbye())
@@ -189,19 +192,16 @@ class SchedulerCore:
                 settings.restart_seconds,
             ),
         )
-        after = f", back after {hello.away_seconds:.1f} s" if hello.away_seconds else ""
         if hello.role == "monitor":
             self.monitors[peer] = Client(peer, hello, 0, now)
         elif hello.role == "client":
             self.clients[peer] = Client(peer, hello, self._next_client, now)
             self._next_client += 1
             self._send(peer, m.Cluster(self.dealer.daemons, self.dealer.slots))
-            if after:
-                self._note(logging.INFO, f"client {hello.host} pid {hello.pid} joined{after}")
         else:
             worker = self.workers[peer] = Worker(peer, hello, now)
             self.dealer.admit(worker)
-            self._note(logging.INFO, f"worker {worker.label} joined with {hello.slots} slots{after}")
+            self._note(logging.INFO, f"worker {worker.label} joined with {hello.slots} slots")
             self._tell_cluster()
 
     def _refusal(self, hello: m.Hello) -> str:

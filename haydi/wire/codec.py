@@ -22,6 +22,7 @@ from haydi.wire.messages import (
     PROTOCOL_VERSION,
     Answer,
     Ask,
+    Back,
     Cancel,
     Cluster,
     Consumed,
@@ -157,7 +158,7 @@ _FIELDS: Final[dict[str, Any]] = {
 _CODES: Final[tuple[Any, ...]] = (
     Hello, Welcome, Refused, Unknown, Heartbeat, Goodbye, Stop, Cluster, Submit, Cancel, Trim, Consumed, RunPlan,
     Lease, Steal, Released, Want, Report, Failed, End, Credit, Partial, RunFailed, RunLost,
-    Leave, Leaving, Ask, Answer,
+    Leave, Leaving, Ask, Answer, Back,
 )  # fmt: skip
 
 _CODE_OF: Final = {cls: code for code, cls in enumerate(_CODES)}

@@ -61,7 +61,6 @@ class Call:
     """Make a new connection and say Hello with this epoch."""
 
     epoch: int
-    away_seconds: float
 
 
 @dataclass(frozen=True)
@@ -170,7 +169,7 @@ class Contact:
                 self._call_at = now + self._call_seconds
                 self._call_seconds = min(2 * self._call_seconds, CALL_SECONDS_MOST)
                 self.epoch += 1
-                events.append(Call(self.epoch, away_seconds if self._known else 0.0))
+                events.append(Call(self.epoch))
         return events
 
     def _on_welcome(self, message: m.Welcome, now: float) -> Joined | None:

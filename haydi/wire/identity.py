@@ -30,9 +30,7 @@ def new_session() -> str:
     return os.urandom(8).hex()
 
 
-def hello(
-    role: str, name: str = "", slots: int = 0, *, session: str, epoch: int = 1, away_seconds: float = 0.0
-) -> Hello:
+def hello(role: str, name: str = "", slots: int = 0, *, session: str, epoch: int = 1) -> Hello:
     """The Hello of this process."""
     host = socket.gethostname()
     return Hello(
@@ -49,5 +47,4 @@ def hello(
         slots=slots,
         session=session,
         epoch=epoch,
-        away_seconds=away_seconds,
     )

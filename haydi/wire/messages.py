@@ -12,6 +12,7 @@ __all__ = [
     "PROTOCOL_VERSION",
     "Answer",
     "Ask",
+    "Back",
     "Cancel",
     "Cluster",
     "Consumed",
@@ -51,8 +52,7 @@ class Hello(NamedTuple):
     """A peer introduces itself. ``machine`` and ``pid`` let a scheduler on the same machine see it die.
 
     ``session`` is the same for all connections of one daemon or client, and ``epoch`` grows with each of them: a newer
-    one takes the place of an older one, never the other way round. ``away_seconds`` is how long it was without a
-    scheduler before; 0 the first time.
+    one takes the place of an older one, never the other way round.
     """
 
     role: str
@@ -66,7 +66,6 @@ class Hello(NamedTuple):
     slots: int
     session: str
     epoch: int
-    away_seconds: float
 
 
 class Welcome(NamedTuple):
@@ -89,6 +88,12 @@ class Refused(NamedTuple):
 
 class Unknown(NamedTuple):
     """The scheduler does not know who speaks (it was restarted, or gave the peer up): say Hello again."""
+
+
+class Back(NamedTuple):
+    """The peer had lost its scheduler, this one or the one before, and was looking for it for so long."""
+
+    away_seconds: float
 
 
 class Heartbeat(NamedTuple):
@@ -282,6 +287,7 @@ Message = (
     | Leave
     | Leaving
     | Ask
+    | Back
     | Answer
     | Stop
     | Cluster

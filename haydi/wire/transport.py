@@ -118,9 +118,9 @@ class Listener:
 class Connection:
     """A peer's side: one connection to the scheduler.
 
-    When it breaks, :attr:`broken` says so from the next :meth:`receive` on. libzmq makes it again by itself, but the
-    scheduler would not know us by it: who wants to go on makes a new one. One that was never there yet is not broken:
-    it waits for a scheduler, and what is sent until then with it.
+    When it breaks, :meth:`broke` says so behind the next :meth:`receive`. libzmq makes it again by itself, but the
+    scheduler would not know us by it: who was welcomed and wants to go on makes a new one. One that was never there yet
+    waits for a scheduler, and what is sent until then with it.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -128,8 +128,7 @@ class Connection:
         self.socket = _new_socket(self._context, zmq.DEALER)
         self.socket.setsockopt(zmq.RECONNECT_IVL, 50)
         self.socket.setsockopt(zmq.RECONNECT_IVL_MAX, 500)
-        #: True when there was a connection and it broke.
-        self.broken = False
+        self._broke = False
         self.monitor = self.socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
         self.monitor.setsockopt(zmq.LINGER, 0)
         try:
@@ -153,12 +152,17 @@ class Connection:
             int(self.monitor.getsockopt(_EVENTS)) & _IN
         ):  # before the messages: what came before the end counts
             self.monitor.recv_multipart(_NOBLOCK)
-            self.broken = True
+            self._broke = True
         for _ in range(BATCH_MAX):
             if not int(self.socket.getsockopt(_EVENTS)) & _IN:  # cheaper than the exception of a vain attempt
                 break
             received.extend(decode(self.socket.recv_multipart(_NOBLOCK)))
         return received
+
+    def broke(self) -> bool:
+        """Whether it broke since this was asked last."""
+        broke, self._broke = self._broke, False
+        return broke
 
     def close(self, linger_seconds: float = 0.0) -> None:
         """Close; messages on their way get this long to leave."""

@@ -297,11 +297,13 @@ class WorkerCore:
         if isinstance(event, ct.Beat):
             self._send(m.Heartbeat())
         elif isinstance(event, ct.Call):
-            self._emit(Reconnect(event.epoch, event.away_seconds))
+            self._emit(Reconnect(event.epoch))
         elif isinstance(event, ct.Joined):
             self.wanted = None
             self.leases = 0
             self.contact.patience_seconds = max(settings.death_seconds, event.welcome.restart_seconds)
+            if event.again:
+                self._send(m.Back(event.away_seconds))
             again = f" again: back after {event.away_seconds:.1f} s" if event.again else ""
             welcome = event.welcome
             self._note(

@@ -86,10 +86,9 @@ class Spawn:
 
 @dataclass(frozen=True, slots=True)
 class Reconnect:
-    """Make a new connection and say Hello, as the ``epoch``-th time, after so long without a scheduler."""
+    """Make a new connection and say Hello, as the ``epoch``-th time."""
 
     epoch: int
-    away_seconds: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,7 +167,7 @@ class WorkerServer:
             return
         for left, message in zip(range(len(messages) - 1, -1, -1), messages, strict=True):
             self._apply(self.core.handle(message, now, more=left > 0))
-        if self._connection.broken:
+        if self._connection.broke():
             self._apply(self.core.broken(now))
 
     def _watch_channels(self) -> None:
@@ -292,7 +292,6 @@ class WorkerServer:
                 self._slots,
                 session=self._session,
                 epoch=effect.epoch,
-                away_seconds=effect.away_seconds,
             )
         ]
 

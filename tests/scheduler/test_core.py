@@ -67,7 +67,7 @@ def hello(
     session: str = "",
     epoch: int = 1,
 ) -> m.Hello:
-    who = ("host", 7, "machine", name, slots, session or name, epoch, 0.0)
+    who = ("host", 7, "machine", name, slots, session or name, epoch)
     return m.Hello(role, protocol, "1.2", "3.11", *who)
 
 

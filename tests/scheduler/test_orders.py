@@ -125,6 +125,8 @@ def test_a_daemon_that_comes_by_a_new_connection_takes_the_place_of_the_old():
     assert desk.core.runs[1].ledger.unassigned.size == 100
     sent = desk.tell("w again", m.Want(1, 0, ()))
     assert m.Lease(1, 0, 100) in sent["w again"]
+    assert desk.tell("w again", m.Back(1.8)) == {}
+    assert desk.notes[-1].text == "worker w is back after 1.8 s"
     before = desk.core.snapshot(0.0)["runs"]
     for late in (m.Report(1, 0, 100, 1.0, b"late"), m.Released(1, ((0, 100),)), m.Failed(1, 0, 1, "user", b""),
                  m.Heartbeat(), m.Leaving()):  # fmt: skip

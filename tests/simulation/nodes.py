@@ -260,7 +260,7 @@ class Peer(Node):
             self.world.clock.after(0.01, self.world.tell_lost, connection.identity)
         connection.reachable = how == "silent"
 
-    def hello(self, role: str, slots: int, epoch: int = 1, away_seconds: float = 0.0) -> m.Hello:
+    def hello(self, role: str, slots: int, epoch: int = 1) -> m.Hello:
         return m.Hello(
             role,
             m.PROTOCOL_VERSION,
@@ -273,7 +273,6 @@ class Peer(Node):
             slots,
             self.name,
             epoch,
-            away_seconds,
         )
 
 
@@ -368,7 +367,7 @@ class DaemonNode(Peer):
             clock.after(SPAWN_SECONDS, self.do, self._on_birth, effect.slot)
         elif isinstance(effect, c.Reconnect):
             self.rewire()
-            self._outgoing = [self.hello("worker", len(self.computes), effect.epoch, effect.away_seconds)]
+            self._outgoing = [self.hello("worker", len(self.computes), effect.epoch)]
         elif isinstance(effect, c.Note):
             self.world.log(f"{self.name} notes: {effect.text}")
         else:
@@ -511,10 +510,12 @@ class ClientNode(Peer):
             self._send([m.Heartbeat()])
         elif isinstance(event, ct.Call):
             self.rewire()
-            self._send_now([self.hello("client", 0, event.epoch, event.away_seconds)])
+            self._send_now([self.hello("client", 0, event.epoch)])
         elif isinstance(event, ct.Joined):
             self.contact.patience_seconds = event.welcome.restart_seconds
             self.times_back += event.again
+            if event.again:
+                self._send([m.Back(event.away_seconds)])
             runs, self.runs = list(self.runs.values()), {}
             for run in runs:
                 if event.again and run.core.state == "running":

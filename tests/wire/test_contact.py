@@ -60,7 +60,7 @@ def test_a_silent_scheduler_is_lost_and_called():
     line = joined()
     events = line.wait(11.5)
     assert kinds(events) == [ct.Beat] * 10 + [ct.Away, ct.Call]
-    assert events[-1] == ct.Call(2, 0.0)
+    assert events[-1] == ct.Call(2)
     assert isinstance(line.hear(m.Heartbeat(), 1.0), type(None)), "a late word is no welcome"
     back = line.hear(WELCOME, after=0.5)
     assert isinstance(back, ct.Joined)

@@ -158,7 +158,6 @@ def test_a_silent_scheduler_is_given_up_and_looked_for():
         calls += [effect for effect in bench.tick(1.0) if isinstance(effect, c.Reconnect)]
     assert [call.epoch for call in calls] == list(range(2, 2 + len(calls))), "each is of an epoch of its own"
     assert 290 / 5 < len(calls) < 290 / 3, "not too often"
-    assert calls[-1].away_seconds == pytest.approx(290, abs=5)
     ends = [effect for _ in range(20) for effect in bench.tick(1.0) if isinstance(effect, c.Exit)]
     assert [end.code for end in ends] == [3]
     assert "no scheduler answered for 30" in ends[0].reason
@@ -381,7 +380,7 @@ def test_answers_from_before_a_rejoin_count_for_nothing():
     """The same run comes again by the new connection, while the old stride is still at work."""
     bench = busy_bench()
     old = bench.waiting[0][0]
-    assert c.Reconnect(2, 0.0) in bench.hear(m.Unknown())
+    assert c.Reconnect(2) in bench.hear(m.Unknown())
     bench.hear(WELCOME)
     bench.lease(0, 100_000)
     bench.answer(stop=old.stop, flushed=(10, old.stop), payload=b"old")
