@@ -204,15 +204,23 @@ def test_a_daemon_leaves_without_losing_what_it_computed(daemons: Daemons, how: 
     assert "elsewhere" not in told
 
 
-def wait_in_c(x: int) -> int:
-    return sum(range(10**12)) if x == 0 else x  # no signal ends this
+def stuck_run(ctx: hd.DistributedContext, path: Path) -> hd.Run[Any]:
+    """A run that is in a C call which no signal ends."""
+    begun = path / "begun"
+
+    def stick(x: int) -> int:
+        begun.touch()
+        return sum(range(10**12))
+
+    run = ctx.submit(hd.Range(1).map(stick).sum())
+    assert eventually(begun.exists)
+    return run
 
 
-def test_a_stride_that_is_longer_than_the_grace_is_given_up(daemons: Daemons) -> None:
+def test_a_stride_that_is_longer_than_the_grace_is_given_up(daemons: Daemons, tmp_path: Path) -> None:
     leaver = daemons.worker(1, "--leave-grace", "0.5s")
     with daemons.connect(1) as ctx:
-        run = ctx.submit(hd.Range(1).map(wait_in_c).sum())
-        assert eventually(lambda: any(w["held"] for w in status(daemons)["workers"]))
+        run = stuck_run(ctx, tmp_path)
         leaver.send_signal(signal.SIGTERM)
         assert leaver.wait(20) == 0
         assert "1 steps run elsewhere" in told_by(leaver)
@@ -222,11 +230,10 @@ def test_a_stride_that_is_longer_than_the_grace_is_given_up(daemons: Daemons) ->
 
 
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
-def test_a_second_signal_does_not_wait(daemons: Daemons, second: signal.Signals) -> None:
+def test_a_second_signal_does_not_wait(daemons: Daemons, second: signal.Signals, tmp_path: Path) -> None:
     leaver = daemons.worker(1, "--leave-grace", "1h")
     with daemons.connect(1) as ctx:
-        run = ctx.submit(hd.Range(1).map(wait_in_c).sum())
-        assert eventually(lambda: any(w["held"] for w in status(daemons)["workers"]))
+        run = stuck_run(ctx, tmp_path)
         leaver.send_signal(signal.SIGTERM)
         assert eventually(lambda: [w["state"] for w in status(daemons)["workers"]] == ["leaving"])
         leaver.send_signal(second)
