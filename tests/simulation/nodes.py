@@ -282,6 +282,8 @@ class DaemonNode(Peer):
     def __init__(self, world: World, name: str, slots: int, speed: float, settings: c.WorkerSettings) -> None:
         super().__init__(world, name)
         self.speed = speed
+        #: Steps in all its reports.
+        self.reported = 0
         self.core = c.WorkerCore(settings, slots, self.now)
         self.computes: list[Compute | None] = [None] * slots
         self._waiting: list[deque[Answer]] = [deque() for _ in range(slots)]
@@ -350,6 +352,8 @@ class DaemonNode(Peer):
         clock = self.world.clock
         if isinstance(effect, c.ToScheduler):
             self._outgoing.append(effect.message)
+            if isinstance(effect.message, m.Report):
+                self.reported += effect.message.stop - effect.message.start
         elif isinstance(effect, (c.Load, c.StartStride, c.Forget)):
             if not isinstance(effect, c.Load):
                 self.world.log(self.name, effect)
@@ -443,12 +447,14 @@ class DaemonNode(Peer):
 class ClientRun:
     """A run and what is asked of it."""
 
-    def __init__(self, client: ClientNode, number: int, job: Job, payload: bytes) -> None:
+    def __init__(
+        self, client: ClientNode, number: int, job: Job, payload: bytes, priority: float = 1.0
+    ) -> None:
         self.client = client
         self.job = job
         self.oracle = RunOracle(job)
         self.merger = Merger(job.plan.action)
-        self.core = RunCore(number, job.steps, job.early, payload, self._absorb)
+        self.core = RunCore(number, job.steps, job.early, payload, self._absorb, priority)
         self.submitted = False
         #: By which schedulers have known it.
         self.numbers = [number]

@@ -126,12 +126,12 @@ class World:
         self._numbers += 1
         return self._numbers - 1
 
-    def add_run(self, client: ClientNode, job: Job, at: float = 0.0) -> ClientRun:
+    def add_run(self, client: ClientNode, job: Job, at: float = 0.0, priority: float = 1.0) -> ClientRun:
         """A client will start a run."""
         number = self.new_number()
         payload = b"plan %d" % number
         self.jobs[payload] = job
-        run = ClientRun(client, number, job, payload)
+        run = ClientRun(client, number, job, payload, priority)
         self.runs.append(run)
         self.clock.at(at, client.do, client.submit, run)
         return run
@@ -283,7 +283,8 @@ def _add_client(world: World, rng: Random, *, calm: bool, faults: bool) -> None:
     client = world.add_client()
     for _ in range(rng.choice([1, 1, 2, 3])):
         job = random_job(rng, rng.choice([0.01, 0.5, 4.0, 20.0]), calm=calm)
-        run = world.add_run(client, job, rng.choice([0.0, 0.5, rng.uniform(0, 5)]))
+        at, priority = rng.choice([0.0, 0.5, rng.uniform(0, 5)]), rng.choice([1.0, 1.0, 0.3, 5.0])
+        run = world.add_run(client, job, at, priority)
         world.log(f"{client.name} will run {run.number}: {job.describe()}")
         if rng.random() < 0.08:
             state = rng.choice(["timeout", "cancelled"])
