@@ -3,11 +3,11 @@
 Messages of the scheduler, events of the compute processes and the time go in; effects come out. It knows
 integers, ids and opaque bytes; sockets, pipes and processes belong to :mod:`haydi.worker.server`.
 
-The state is in :mod:`haydi.worker.state`; who works on what is decided by the :mod:`haydi.worker.foreman`; here is
-what the daemon says to the scheduler, and what it makes of the answers of its slots. Each step the daemon owns is in
-exactly one of: the pool of its run, a segment, a stride, folded in a slot, or set aside as failed;
-:meth:`WorkerCore.check` asserts it. A step leaves when it is reported, given up, or not needed any more, and the
-scheduler knows of each of these.
+The state is in :mod:`haydi.worker.state`; who works on what is decided by the :mod:`haydi.worker.foreman`; joining and
+leaving is in :mod:`haydi.worker.presence`; here is what the daemon says to the scheduler about runs, and what it makes
+of the answers of its slots. Each step the daemon owns is in exactly one of: the pool of its run, a segment, a stride,
+folded in a slot, or set aside as failed; :meth:`WorkerCore.check` asserts it. A step leaves when it is reported, given
+up, or not needed any more, and the scheduler knows of each of these.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from typing import Any
 
 from haydi.ranges import RangeSet, in_words
 from haydi.rates import steps_within
-from haydi.wire import contact as ct
 from haydi.wire import messages as m
 from haydi.worker.effects import (
     Effect,
@@ -35,7 +34,7 @@ from haydi.worker.effects import (
     ToScheduler,
 )
 from haydi.worker.foreman import Foreman
-from haydi.worker.leaving import Departure
+from haydi.worker.presence import Presence
 from haydi.worker.state import Run, Slot, Stride, WorkerSettings
 
 __all__ = [
@@ -55,17 +54,13 @@ __all__ = [
 ]
 
 
-class WorkerCore:
+class WorkerCore(Presence):
     """The supervisor's state machine (see the module)."""
 
     def __init__(self, settings: WorkerSettings, slots: int, now: float) -> None:
-        self.settings = settings
+        super().__init__(settings, now)
         self.slots = [Slot(i) for i in range(slots)]
         self.runs: dict[int, Run] = {}
-        self.contact = ct.Contact(settings.death_seconds, now)
-        #: The daemon ends now; or it leaves, in good order.
-        self.stopping = False
-        self.departure: Departure | None = None
         #: Bytes of reports that have not reached their client.
         self.flying_bytes = 0
         #: Leases that have come by this connection.
@@ -73,9 +68,7 @@ class WorkerCore:
         #: Idle slots and runs low on work, as last told to the scheduler; None when that is answered.
         self.wanted: tuple[int, frozenset[int]] | None = None
         self._want_at = math.inf
-        self._effects: list[Effect] = []
         self.foreman = Foreman(settings, self.slots, self.runs, self._emit)
-        self._leave_at = now + settings.working_seconds
         self._handlers: dict[type[Any], Callable[[Any, float], None]] = {
             m.Leave: lambda message, now: self._begin_to_leave(message.reason, now),
             m.Goodbye: self._on_goodbye,
@@ -88,11 +81,6 @@ class WorkerCore:
         }
 
     # --- interface ------------------------------------------------------------------------------------
-
-    @property
-    def welcome(self) -> m.Welcome | None:
-        """What the scheduler said when it welcomed us; None while there is none."""
-        return self.contact.welcome
 
     @property
     def congested(self) -> bool:
@@ -111,12 +99,6 @@ class WorkerCore:
         elif not isinstance(message, (m.Welcome, m.Unknown, m.Heartbeat)):
             self._note(logging.WARNING, f"dropped a {type(message).__name__} from the scheduler")
         return self._take() if more else self._settle(now)
-
-    def broken(self, now: float) -> list[Effect]:
-        """The connection to the scheduler broke."""
-        if (event := self.contact.lose("the connection broke", now)) is not None:
-            self._on_contact(event, now)
-        return self._settle(now)
 
     def ready(self, slot: int, pid: int, now: float) -> list[Effect]:
         """A compute process has started."""
@@ -222,18 +204,6 @@ class WorkerCore:
                 self._emit(Spawn(slot))
         return self._settle(now)
 
-    def retire(self, reason: str, now: float) -> list[Effect]:
-        """The daemon leaves in good order (:mod:`haydi.worker.leaving`); an :class:`Exit` follows in a while."""
-        self._begin_to_leave(reason, now)
-        return self._settle(now)
-
-    def leave(self, now: float) -> list[Effect]:
-        """The daemon ends at once: tell the scheduler, which gives our steps to others."""
-        self.stopping = True
-        if self.departure is None or not self.departure.said_goodbye:
-            self._send(m.Goodbye())
-        return self._take()
-
     def next_deadline(self) -> float:
         """When :meth:`tick` wants to be called at the latest."""
         if self.stopping:
@@ -243,7 +213,7 @@ class WorkerCore:
         )
         if self.departure is not None:
             return min(at, self.departure.next_deadline())
-        at = min(at, self._leave_at)
+        at = min(at, self.leave_at)
         if self.welcome is not None and any(s.idle for s in self.slots):
             at = min(at, *map(self.foreman.recut_at, self.slots))
         return at
@@ -265,7 +235,7 @@ class WorkerCore:
         if not self.stopping:
             for event in self.contact.tick(now):
                 self._on_contact(event, now)
-        if now >= self._leave_at:
+        if now >= self.leave_at:
             self._begin_to_leave(f"its lifetime of {self.settings.lifetime_seconds:g} s ends soon", now)
         if self.departure is None and any(s.idle for s in self.slots):
             self.foreman.recut(now)
@@ -292,66 +262,15 @@ class WorkerCore:
 
     # --- the connection -------------------------------------------------------------------------------
 
-    def _on_contact(self, event: ct.Event, now: float) -> None:
-        settings = self.settings
-        if isinstance(event, ct.Beat):
-            self._send(m.Heartbeat())
-        elif isinstance(event, ct.Call):
-            self._emit(Reconnect(event.epoch))
-        elif isinstance(event, ct.Joined):
-            self.wanted = None
-            self.leases = 0
-            self.contact.patience_seconds = max(settings.death_seconds, event.welcome.restart_seconds)
-            if event.again:
-                self._send(m.Back(event.away_seconds))
-            again = f" again: back after {event.away_seconds:.1f} s" if event.again else ""
-            welcome = event.welcome
-            self._note(
-                logging.INFO, f"connected to cluster {welcome.cluster} (Haydi {welcome.version}){again}"
-            )
-        elif isinstance(event, ct.Away):
-            self._note(logging.WARNING, f"the scheduler is lost: {event.reason}; looking for it")
-            self._abandon(now)
-            if self.departure is not None:
-                self._end(Exit(0, f"{self.departure.reason}; the scheduler is lost: {event.reason}"))
-        elif event.kind == "refused":
-            self._end(Exit(4, f"the scheduler refuses this worker: {event.reason}"))
-        elif event.kind == "stopped":
-            self._end(Exit(0, f"the scheduler ended: {event.reason}"))
-        else:
-            self._end(Exit(3, f"no scheduler answered for {event.away_seconds:.1f} s: {event.reason}"))
-
-    def _end(self, effect: Exit) -> None:
-        self.stopping = True
-        self._emit(effect)
+    def _begin(self) -> None:
+        self.wanted = None
+        self.leases = 0
 
     def _abandon(self, now: float) -> None:
-        """The connection is lost: others will run what we have."""
         for number in list(self.runs):
             self.foreman.forget(self.runs.pop(number), now)
         self.wanted = None
         self.flying_bytes = 0
-
-    def _begin_to_leave(self, reason: str, now: float) -> None:
-        self._leave_at = math.inf
-        if self.stopping or self.departure is not None:
-            return
-        grace_seconds = self.settings.leave_grace_seconds
-        if self.welcome is None:
-            self._end(Exit(0, reason))
-            return
-        self._note(logging.INFO, f"leaving: {reason}; what is at work may go on for {grace_seconds:g} s")
-        self.departure = Departure(reason, grace_seconds, now, self.foreman, self._send)
-
-    def _on_goodbye(self, message: m.Goodbye, now: float) -> None:
-        if self.departure is not None:
-            self.departure.on_goodbye()
-
-    def _depart(self, departure: Departure, now: float) -> None:
-        departure.step(now)
-        if departure.over and not self.stopping:
-            lost = f"; {in_words(departure.given_up)} steps run elsewhere" if departure.given_up else ""
-            self._end(Exit(0, f"left: {departure.reason}{lost}"))
 
     # --- messages about runs --------------------------------------------------------------------------
 
@@ -441,18 +360,3 @@ class WorkerCore:
         self._want_at = math.inf
         self.wanted = (idle, low)
         self._send(m.Want(idle, self.leases, tuple(sorted(low))))
-
-    # --- effects --------------------------------------------------------------------------------------
-
-    def _emit(self, effect: Effect) -> None:
-        self._effects.append(effect)
-
-    def _send(self, message: m.Message) -> None:
-        self._effects.append(ToScheduler(message))
-
-    def _note(self, level: int, text: str) -> None:
-        self._effects.append(Note(level, text))
-
-    def _take(self) -> list[Effect]:
-        effects, self._effects = self._effects, []
-        return effects
