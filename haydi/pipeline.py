@@ -378,6 +378,7 @@ class Pipeline(Generic[T, R]):
         timeout: float | timedelta | None = None,
         *,
         on_error: OnError = "raise",
+        priority: float = 1,
     ) -> R:
         """Compute the result.
 
@@ -389,6 +390,7 @@ class Pipeline(Generic[T, R]):
             on_error: What happens when a function of yours raises, or a step ends the worker process that runs it:
                 "raise" ends the run with that error; "skip" leaves the step out and lists it in
                 ``ctx.last_report.failures``.
+            priority: Share of the workers beside other runs (see :meth:`Context.submit`); no effect in this process.
 
         Raises:
             UsageError: when there is no such context, or the pipeline cannot be run.
@@ -401,7 +403,7 @@ class Pipeline(Generic[T, R]):
         """
         from haydi.contexts.session import context_for
 
-        return context_for(ctx).run(self, timeout=timeout, on_error=on_error)
+        return context_for(ctx).run(self, timeout=timeout, on_error=on_error, priority=priority)
 
 
 def _peel(

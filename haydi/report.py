@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from haydi.errors import StepFailure
+from haydi.ranges import in_words
 
 __all__ = ["Report", "WorkerShare"]
 
@@ -70,5 +71,5 @@ class Report:
         return min(self.steps_done, 1 << 1000) / self.seconds if self.seconds > 0 else 0.0
 
     def __str__(self) -> str:
-        of = "an endless stream" if self.steps is None else f"{self.steps} steps"
-        return f"{self.state}: {self.steps_done} of {of} in {self.seconds:.3g} s on {self.workers} workers"
+        of = "an endless stream" if self.steps is None else f"{in_words(self.steps)} steps"
+        return f"{self.state}: {in_words(self.steps_done)} of {of} in {self.seconds:.3g} s on {self.workers} workers"

@@ -56,7 +56,14 @@ class RunCore:
     """The state of one run: "running", then "done", "failed", "lost", "timeout" or "cancelled"."""
 
     def __init__(
-        self, run: int, steps: int, early: bool, payload: bytes, absorb: Absorb, skip: Skip | None = None
+        self,
+        run: int,
+        steps: int,
+        early: bool,
+        payload: bytes,
+        absorb: Absorb,
+        skip: Skip | None = None,
+        priority: float = 1.0,
     ) -> None:
         self.run = run
         self.steps = steps
@@ -65,6 +72,7 @@ class RunCore:
         self.absorb = absorb
         #: None for a run that ends with its first failure.
         self.skip = skip
+        self.priority = priority
         self.state = "running"
         self.limit = steps
         self.coverage = RangeSet()
@@ -81,13 +89,22 @@ class RunCore:
             m.RunLost: self._on_lost,
         }
 
-    def start(self) -> list[m.Message]:
-        """Submit what is missing: all of it at first, the rest after a scheduler was lost."""
+    def start(self, number: int | None = None) -> list[m.Message]:
+        """Submit what is missing: all of it at first, the rest when a scheduler that was lost is back.
+
+        Then under another ``number``: daemons may still answer for the submission of before, and that must not be
+        taken for this one.
+        """
+        if self.state != "running":
+            return []
+        if number is not None:
+            self.run = number
         missing = tuple(self.coverage.gaps(self.limit))
         self._sequence = self._unacknowledged = 0
-        if missing and self.state == "running":
+        if missing:
+            skip = self.skip is not None
             self._out.append(
-                m.Submit(self.run, self.limit, self.early, self.skip is not None, missing, self.payload)
+                m.Submit(self.run, self.limit, self.early, skip, self.priority, missing, self.payload)
             )
         else:
             self._finish_if_complete()

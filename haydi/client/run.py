@@ -19,14 +19,19 @@ from haydi.client.serialize import death_of_step, load_failure
 from haydi.context import Run, seconds_of
 from haydi.errors import HaydiError, NoWorkersError, PoisonStepError, RunCancelledError, StepFailure
 from haydi.plan import Plan
+from haydi.ranges import in_words
 from haydi.report import Report, WorkerShare
 from haydi.skipping import Skipping, failures_of
 from haydi.sources import ENDLESS
 from haydi.wire import messages as m
+from haydi.wire.contact import absence
 
 __all__ = ["DistributedRun"]
 
 R = TypeVar("R")
+
+#: The link looks at a run at least so often, in seconds; later than that is an absence of this process.
+TICK_SECONDS_MOST = 1.0
 
 
 class DistributedRun(Run[R]):
@@ -41,18 +46,18 @@ class DistributedRun(Run[R]):
         seconds: float | None,
         no_worker_seconds: float,
         on_over: Callable[[Report], None],
+        priority: float = 1.0,
     ) -> None:
-        self.number = number
         self._plan = plan
         self._link = link
         self._no_worker_seconds = no_worker_seconds
         self._on_over = on_over
         self._merger = Merger(plan.action)
         skip = self._skip if isinstance(plan.action, Skipping) else None
-        self._core = RunCore(number, plan.steps, plan.action.early, payload, self._absorb, skip)
+        self._core = RunCore(number, plan.steps, plan.action.early, payload, self._absorb, skip, priority)
         self._started = time.monotonic()
         self._deadline = math.inf if seconds is None else self._started + seconds
-        self._workers_seen_at = self._started
+        self._workers_seen_at = self._ticked_at = self._started
         self._ended = 0.0
         self._shares: dict[str, WorkerShare] = {}
         #: What ended the run.
@@ -83,6 +88,11 @@ class DistributedRun(Run[R]):
 
     def done(self) -> bool:
         return self._over
+
+    @property
+    def number(self) -> int:
+        """By which the scheduler knows it now."""
+        return self._core.run
 
     def cancel(self) -> None:
         if not self._over:
@@ -132,7 +142,9 @@ class DistributedRun(Run[R]):
             return
         if now >= self._deadline:
             self._link.send(self._core.stop("timeout"))
-        elif self._link.slots:
+        elif (
+            self._link.slots or not self._link.connected or absence(self._ticked_at + TICK_SECONDS_MOST, now)
+        ):
             self._workers_seen_at = now
         elif now - self._workers_seen_at > self._no_worker_seconds:
             self._error = NoWorkersError(
@@ -140,13 +152,18 @@ class DistributedRun(Run[R]):
                 f"haydi-worker {self._link.address}, or use wait_for_workers() before the run"
             )
             self._link.send(self._core.stop("failed"))
+        self._ticked_at = now
         self._settle()
+
+    def resubmit(self, number: int) -> list[m.Message]:
+        """A scheduler has to be told of the run again: what is not merged."""
+        return [] if self._over else self._core.start(number)
 
     def on_lost(self, error: HaydiError) -> None:
         """The scheduler is lost for good."""
         if not self._over:
             self._core.stop("lost")
-            done = f"{self._core.coverage.size} of {self._plan.steps} steps were merged"
+            done = f"{in_words(self._core.coverage.size)} of {in_words(self._plan.steps)} steps were merged"
             self._error = type(error)(f"{error} ({done})")
             self._settle()
 
@@ -205,7 +222,7 @@ class DistributedRun(Run[R]):
                     self._failures.append(told)
             elif core.state == "cancelled":
                 self._error = RunCancelledError(
-                    f"the run was cancelled after {core.coverage.size} of {self._plan.steps} steps"
+                    f"the run was cancelled after {in_words(core.coverage.size)} of {in_words(self._plan.steps)} steps"
                 )
             elif core.state == "lost":
                 self._error = HaydiError(f"the scheduler gave the run up: {core.reason}")

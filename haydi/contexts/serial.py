@@ -11,7 +11,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from haydi.context import Context, Run, check_pipeline, seconds_of
+from haydi.context import Context, Run, check_pipeline, priority_of, seconds_of
 from haydi.errors import RunCancelledError, StepFailure
 from haydi.plan import Plan
 from haydi.report import Report, WorkerShare
@@ -150,7 +150,9 @@ class SerialContext(Context):
         timeout: float | timedelta | None = None,
         *,
         on_error: OnError = "raise",
+        priority: float = 1,
     ) -> R:
+        priority_of(priority)
         run: SerialRun[R] = SerialRun(
             plan_for(check_pipeline(pipeline), on_error), seconds_of("timeout", timeout)
         )
@@ -166,7 +168,9 @@ class SerialContext(Context):
         timeout: float | timedelta | None = None,
         *,
         on_error: OnError = "raise",
+        priority: float = 1,
     ) -> Run[R]:
+        priority_of(priority)
         run: SerialRun[R] = SerialRun(
             plan_for(check_pipeline(pipeline), on_error), seconds_of("timeout", timeout)
         )

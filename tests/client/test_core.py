@@ -40,7 +40,7 @@ class Run:
 
 def test_all_steps_are_submitted():
     run = Run(HUGE, early=True)
-    assert run.out == [m.Submit(7, HUGE, True, False, ((0, HUGE),), b"plan")]
+    assert run.out == [m.Submit(7, HUGE, True, False, 1.0, ((0, HUGE),), b"plan")]
     assert run.core.state == "running"
 
 
@@ -63,7 +63,7 @@ def test_what_is_missing_is_submitted_again():
     run = Run(10)
     run.partial(2, 4)
     run.partial(8, 10)
-    assert run.core.start() == [m.Submit(7, 10, False, False, ((0, 2), (4, 8)), b"plan")]
+    assert run.core.start() == [m.Submit(7, 10, False, False, 1.0, ((0, 2), (4, 8)), b"plan")]
     run.partial(0, 2)
     run.partial(4, 8)
     assert run.core.state == "done"
@@ -73,7 +73,7 @@ def test_what_is_missing_is_submitted_again():
 def test_only_what_is_needed_is_submitted_again():
     run = Run(100, early=True, hits=frozenset([50]))
     assert run.partial(50, 60) == [m.Trim(7, 60)]
-    assert run.core.start() == [m.Submit(7, 60, True, False, ((0, 50),), b"plan")]
+    assert run.core.start() == [m.Submit(7, 60, True, False, 1.0, ((0, 50),), b"plan")]
 
 
 def test_a_range_that_comes_twice_is_left_out():
@@ -147,7 +147,7 @@ def test_a_step_that_died_is_merged_once_in_a_run_that_skips():
         return None
 
     run.core.skip = skip
-    assert run.core.start() == [m.Submit(7, 10, False, True, ((0, 10),), b"plan")]
+    assert run.core.start() == [m.Submit(7, 10, False, True, 1.0, ((0, 10),), b"plan")]
     run.partial(0, 3)
     assert run.failed(3, 4, "died") == []
     assert run.core.state == "running"
