@@ -12,7 +12,7 @@ needed. For an action that never ends early a failure ends the run at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -43,17 +43,38 @@ class Failure:
 
 
 class RunCore:
-    """The state of one run: "running", then "done", "failed", "lost", "timeout" or "cancelled"."""
+    """The state of one run: "running", then "done", "failed", "lost", "timeout" or "cancelled".
 
-    def __init__(self, run: int, steps: int, early: bool, payload: bytes, absorb: Absorb) -> None:
+    Args:
+        run: Its number.
+        steps: Number of steps.
+        early: Whether a partial may settle the result.
+        payload: The pickled plan.
+        absorb: Merges partials.
+        done: Ranges that are merged before it begins.
+        limit: Where those settle the result; None where they do not.
+    """
+
+    def __init__(
+        self,
+        run: int,
+        steps: int,
+        early: bool,
+        payload: bytes,
+        absorb: Absorb,
+        done: Iterable[tuple[int, int]] = (),
+        limit: int | None = None,
+    ) -> None:
         self.run = run
         self.steps = steps
         self.early = early
         self.payload = payload
         self.absorb = absorb
         self.state = "running"
-        self.limit = steps
-        self.coverage = RangeSet()
+        self.limit = steps if limit is None else min(limit, steps)
+        self.coverage = RangeSet(done)
+        #: What workers have folded is asked for, and nothing more is computed.
+        self.draining = False
         self.failure: Failure | None = None
         self.reason = ""
         #: Ranges that came a second time and were left out.
@@ -65,6 +86,7 @@ class RunCore:
             m.Partial: self._on_partial,
             m.RunFailed: self._on_failed,
             m.RunLost: self._on_lost,
+            m.Drained: self._on_drained,
         }
 
     def start(self) -> list[m.Message]:
@@ -73,6 +95,8 @@ class RunCore:
         self._sequence = self._unacknowledged = 0
         if missing and self.state == "running":
             self._out.append(m.Submit(self.run, self.limit, self.early, missing, self.payload))
+            if self.draining:
+                self._out.append(m.Drain(self.run))
         else:
             self._finish_if_complete()
         return self._take()
@@ -88,6 +112,13 @@ class RunCore:
         if self.state == "running":
             self.state, self.reason = state, reason
             self._out.append(m.Cancel(self.run))
+        return self._take()
+
+    def drain(self) -> list[m.Message]:
+        """The time is over: ask for what is folded on the workers. The run ends when that has come."""
+        if self.state == "running" and not self.draining:
+            self.draining = True
+            self._out.append(m.Drain(self.run))
         return self._take()
 
     def check(self) -> None:
@@ -127,6 +158,11 @@ class RunCore:
 
     def _on_lost(self, message: m.RunLost) -> None:
         self.state, self.reason = "lost", message.reason
+
+    def _on_drained(self, message: m.Drained) -> None:
+        if self.draining:
+            self.state = "timeout"
+            self._out.append(m.Cancel(self.run))
 
     def _trim(self, stop: int) -> None:
         if stop < self.limit:

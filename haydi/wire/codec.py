@@ -24,6 +24,8 @@ from haydi.wire.messages import (
     Cluster,
     Consumed,
     Credit,
+    Drain,
+    Drained,
     End,
     Failed,
     Goodbye,
@@ -144,7 +146,7 @@ _FIELDS: Final[dict[str, Any]] = {
 
 _CODES: Final[tuple[Any, ...]] = (
     Hello, Welcome, Refused, Unknown, Heartbeat, Goodbye, Stop, Cluster, Submit, Cancel, Trim, Consumed, RunPlan,
-    Lease, Steal, Released, Want, Report, Failed, End, Credit, Partial, RunFailed, RunLost,
+    Lease, Steal, Released, Want, Report, Failed, End, Credit, Partial, RunFailed, RunLost, Drain, Drained,
 )  # fmt: skip
 
 _CODE_OF: Final = {cls: code for code, cls in enumerate(_CODES)}

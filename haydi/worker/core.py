@@ -85,6 +85,7 @@ class WorkerCore:
             m.Lease: self._on_lease,
             m.Steal: self._on_steal,
             m.Trim: self._on_trim,
+            m.Drain: lambda message, now: self.foreman.drain(message.run, now),
             m.End: self._on_end,
             m.Credit: self._on_credit,
         }
@@ -406,6 +407,8 @@ class WorkerCore:
             for place in self.slots:
                 if place.ready:
                     self.foreman.employ(place, now)
+            for released in self.foreman.drained():
+                self._send(released)
             self._hunger(now)
         else:
             self._want_at = math.inf

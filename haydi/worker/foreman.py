@@ -21,6 +21,7 @@ from collections.abc import Callable
 
 from haydi.ranges import RangeSet
 from haydi.rates import mean_rate, part_of, rate_of, seconds_for, steps_within
+from haydi.wire import messages as m
 from haydi.worker.effects import Effect, Interrupt, Load, Note, StartStride
 from haydi.worker.state import Run, Slot, Stride, WorkerSettings
 
@@ -235,6 +236,35 @@ class Foreman:
                 given.add(longest.stop, longest.stop + 1)
         for start, stop in given:
             run.owned.remove(start, stop)
+        return given
+
+    def drain(self, number: int, now: float) -> None:
+        """Begin nothing more of a run, and end what is being done, so that slots flush what they have folded."""
+        run = self.runs.get(number)
+        if run is None:
+            return
+        run.draining = True
+        while run.pool:
+            run.set_aside(*run.pool.take_first(run.pool.size))
+        for place in self.slots:
+            if place.run is run:
+                place.return_segment()
+            ours = [stride.number for stride in place.strides if stride.run is run]
+            if ours:
+                self.interrupt(place, ours[-1], now)
+
+    def drained(self) -> list[m.Released]:
+        """Runs of which nothing is left but what is not going to be done: that is given up."""
+        draining = [run for run in self.runs.values() if run.draining and run.owned]
+        if not draining:
+            return []
+        busy = {place.folded_run for place in self.slots}
+        busy.update(stride.run for place in self.slots for stride in place.strides)
+        given = []
+        for run in draining:
+            if run not in busy:
+                given.append(m.Released(run.number, tuple(run.owned)))
+                run.owned, run.failed = RangeSet(), RangeSet()
         return given
 
     def interrupt(self, place: Slot, number: int, now: float) -> None:

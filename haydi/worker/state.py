@@ -60,6 +60,8 @@ class Run:
     limit: int | None = None
     #: The scheduler has ended it, or the connection it came by is lost.
     ended: bool = False
+    #: Nothing more of it is begun: what is folded is reported, the rest given up.
+    draining: bool = False
     service_seconds: float = 0.0
     #: Rate of one slot (see :mod:`haydi.rates`).
     rate: int | None = None
@@ -77,6 +79,9 @@ class Run:
 
     def put_back(self, start: int, stop: int) -> None:
         """Steps are not begun (again): into the pool, as far as they are still needed."""
+        if self.draining:
+            self.set_aside(start, stop)
+            return
         needed = self._needed(start, stop)
         self.pool.add(start, needed)
         self.owned.remove(needed, stop)

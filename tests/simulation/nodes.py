@@ -29,6 +29,8 @@ __all__ = ["ClientNode", "ClientRun", "DaemonNode", "Node", "SchedulerNode"]
 
 SPAWN_SECONDS = 0.03
 HEARTBEAT_SECONDS = 1.0
+#: As the real client has it.
+DRAIN_SECONDS = 0.3
 
 
 class Node:
@@ -400,8 +402,16 @@ class ClientNode(Peer):
             self._send_start(run)
 
     def stop(self, run: ClientRun, state: str) -> None:
-        """End a run from this side."""
-        self._send(run.core.stop(state))
+        """End a run from this side. At a timeout what is folded is asked for, and given some time."""
+        if state == "timeout" and run.submitted:
+            self._send(run.core.drain())
+            self.world.clock.after(DRAIN_SECONDS, self.do, self._give_up, run)
+        else:
+            self._send(run.core.stop(state))
+            self._look_at(run)
+
+    def _give_up(self, run: ClientRun) -> None:
+        self._send(run.core.stop("timeout"))
         self._look_at(run)
 
     def deadline(self) -> float:
@@ -427,7 +437,7 @@ class ClientNode(Peer):
                 self._welcome = False
                 super().rewire()
                 self._send([self.hello("client", 0)])
-        elif isinstance(message, (m.Partial, m.RunFailed, m.RunLost)):
+        elif isinstance(message, (m.Partial, m.RunFailed, m.RunLost, m.Drained)):
             run = self.runs[message.run]
             self._send(run.core.handle(message))
             self._look_at(run)
