@@ -11,6 +11,8 @@ from haydi.errors import ArgumentTypeError, ArgumentValueError
 from haydi.report import Report
 
 if TYPE_CHECKING:
+    import os
+
     from haydi.pipeline import Pipeline
 
 __all__ = ["Context", "Run", "seconds_of"]
@@ -116,14 +118,26 @@ class Context(ABC):
         """Number of slots that run user code."""
 
     @abstractmethod
-    def submit(self, pipeline: Pipeline[Any, R], timeout: float | timedelta | None = None) -> Run[R]:
+    def submit(
+        self,
+        pipeline: Pipeline[Any, R],
+        timeout: float | timedelta | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+    ) -> Run[R]:
         """Start a pipeline and return at once.
 
         Args:
             pipeline: What to compute; a domain stands for collecting it.
             timeout: Limit of the run, after which its result is that of the steps done by then.
+            checkpoint: A file that keeps what is done, and from which the same call goes on; see
+                :meth:`haydi.Pipeline.run`.
         """
 
     @abstractmethod
-    def run(self, pipeline: Pipeline[Any, R], timeout: float | timedelta | None = None) -> R:
-        """Compute a pipeline and return its result."""
+    def run(
+        self,
+        pipeline: Pipeline[Any, R],
+        timeout: float | timedelta | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+    ) -> R:
+        """Compute a pipeline and return its result; arguments as of :meth:`submit`."""

@@ -24,6 +24,8 @@ from haydi.domains.transformed import FilteredDomain, MappedDomain
 from haydi.errors import ArgumentTypeError, ArgumentValueError, UsageError
 
 if TYPE_CHECKING:
+    import os
+
     from haydi.context import Context
     from haydi.domains.domain import Domain
 
@@ -371,7 +373,12 @@ class Pipeline(Generic[T, R]):
 
     # --- run ------------------------------------------------------------------------------------------
 
-    def run(self, ctx: bool | Context | None = None, timeout: float | timedelta | None = None) -> R:
+    def run(
+        self,
+        ctx: bool | Context | None = None,
+        timeout: float | timedelta | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+    ) -> R:
         """Compute the result.
 
         Args:
@@ -379,8 +386,11 @@ class Pipeline(Generic[T, R]):
                 object in that context.
             timeout: Limit in seconds or as a timedelta. When it is reached, the result is that of the steps
                 done so far; ``ctx.last_report.coverage`` says which these are.
+            checkpoint: A file that keeps what is done. When the run is interrupted, in whatever way, the same call
+                goes on from there, in any context; when it was completed, the call gives the result at once.
 
         Raises:
+            CheckpointError: when the file cannot be used, or belongs to another pipeline.
             UsageError: when there is no such context, or the pipeline cannot be run.
             Exception: what a function of yours raised, with a note of the step and the element.
 
@@ -391,7 +401,7 @@ class Pipeline(Generic[T, R]):
         """
         from haydi.contexts.session import context_for
 
-        return context_for(ctx).run(self, timeout=timeout)
+        return context_for(ctx).run(self, timeout=timeout, checkpoint=checkpoint)
 
 
 def _peel(

@@ -1,13 +1,22 @@
-"""A run on a cluster: the handle that the user holds, around :class:`~haydi.client.core.RunCore`."""
+"""A run on a cluster: the handle that the user holds, around :class:`~haydi.client.core.RunCore`.
+
+Whoever leads the link brings messages; the user's threads may cancel the run, or look at it, at the same time: a lock
+of the run makes these take turns.
+
+At its time limit a run does not end at once: workers are asked for what they have folded and not sent, and that gets
+a part of a second. What does not arrive by then, because it sits behind a long call of some C function, say, is not
+covered by the result.
+"""
 
 from __future__ import annotations
 
 import math
 import pickle
+import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from haydi.client.core import RunCore
 from haydi.client.link import Link
@@ -20,9 +29,15 @@ from haydi.report import Report, WorkerShare
 from haydi.sources import ENDLESS
 from haydi.wire import messages as m
 
+if TYPE_CHECKING:
+    from haydi.checkpoint.keeper import Keeper
+
 __all__ = ["DistributedRun"]
 
 R = TypeVar("R")
+
+#: What workers have folded at the time limit may take so long to arrive.
+DRAIN_SECONDS = 0.3
 
 
 class DistributedRun(Run[R]):
@@ -37,14 +52,19 @@ class DistributedRun(Run[R]):
         seconds: float | None,
         no_worker_seconds: float,
         on_over: Callable[[Report], None],
+        keeper: Keeper | None = None,
     ) -> None:
         self.number = number
         self._plan = plan
         self._link = link
         self._no_worker_seconds = no_worker_seconds
         self._on_over = on_over
+        self._keeper = keeper
+        self._lock = threading.RLock()
         self._merger = Merger(plan.action)
-        self._core = RunCore(number, plan.steps, plan.action.early, payload, self._absorb)
+        limit = None if keeper is None else self._merger.restore(keeper.pieces())
+        done = self._merger.coverage()
+        self._core = RunCore(number, plan.steps, plan.action.early, payload, self._absorb, done, limit)
         self._started = time.monotonic()
         self._deadline = math.inf if seconds is None else self._started + seconds
         self._workers_seen_at = self._started
@@ -54,6 +74,8 @@ class DistributedRun(Run[R]):
         self._error: BaseException | None = None
         self._result: Any = None
         self._over = False
+        #: A merge is going on; when that is still so after the run, it was interrupted in the middle of one.
+        self._merging = False
         messages = self._core.start()
         if self._core.state == "running":
             link.add(self, messages)
@@ -76,8 +98,9 @@ class DistributedRun(Run[R]):
     def cancel(self) -> None:
         if not self._over:
             self._link.require_own_process()
-            self._link.send(self._core.stop("cancelled"))
-            self._settle()
+            with self._lock:
+                self._link.send(self._core.stop("cancelled"))
+                self._settle()
             self._link.nudge()
 
     @property
@@ -91,14 +114,27 @@ class DistributedRun(Run[R]):
             shares={name: WorkerShare(s.steps, s.seconds) for name, s in list(self._shares.items())},
             failures=list(self._failures),
             seed=self._plan.seed,
+            checkpoint_problem=None if self._keeper is None else self._keeper.problem,
+            _partial=None if self._over and self._error is None else self._partial_result,
         )
+
+    def _partial_result(self) -> Any:
+        with self._lock:
+            if self._merging:
+                raise HaydiError(
+                    "the run was interrupted while a result was being merged: nothing is left of it"
+                )
+            return self._merger.peek()
 
     # --- for the link ---------------------------------------------------------------------------------
 
     def on_message(self, message: m.Message) -> None:
         """A message of the scheduler about this run."""
-        if self._over:
-            return
+        with self._lock:
+            if not self._over:
+                self._deal_with(message)
+
+    def _deal_with(self, message: m.Message) -> None:
         if isinstance(message, m.Partial):
             share = self._shares.setdefault(message.worker, WorkerShare())
             share.steps += message.stop - message.start
@@ -114,11 +150,18 @@ class DistributedRun(Run[R]):
         self._settle()
 
     def on_tick(self, now: float) -> None:
-        """Time has passed: the limit of the run, and whether anybody works on it."""
-        if self._over:
-            return
-        if now >= self._deadline:
+        """Time has passed: the limit of the run, its checkpoint, and whether anybody works on it."""
+        with self._lock:
+            if not self._over:
+                self._look_after(now)
+
+    def _look_after(self, now: float) -> None:
+        if self._keeper is not None and self._keeper.due(now):
+            self._keeper.hand_over(self._merger.blocks(), now)
+        if now >= self._deadline + DRAIN_SECONDS:
             self._link.send(self._core.stop("timeout"))
+        elif now >= self._deadline:
+            self._link.send(self._core.drain())
         elif self._link.slots:
             self._workers_seen_at = now
         elif now - self._workers_seen_at > self._no_worker_seconds:
@@ -131,20 +174,30 @@ class DistributedRun(Run[R]):
 
     def on_lost(self, error: HaydiError) -> None:
         """The scheduler is lost for good."""
-        if not self._over:
-            self._core.stop("lost")
-            done = f"{self._core.coverage.size} of {self._plan.steps} steps were merged"
-            self._error = type(error)(f"{error} ({done})")
-            self._settle()
+        with self._lock:
+            if not self._over:
+                self._core.stop("lost")
+                done = f"{self._core.coverage.size} of {self._plan.steps} steps were merged"
+                self._error = type(error)(f"{error} ({done})")
+                self._settle()
 
     def next_deadline(self) -> float:
         """When :meth:`on_tick` is needed."""
-        return self._deadline
+        at = self._deadline + (DRAIN_SECONDS if self._core.draining else 0.0)
+        return at if self._keeper is None else min(at, self._keeper.next_deadline())
 
     # --- inside ---------------------------------------------------------------------------------------
 
     def _absorb(self, start: int, stop: int, payload: bytes) -> int | None:
-        return self._merger.add(start, stop, pickle.loads(payload))
+        partial = pickle.loads(payload)
+        if self._keeper is not None:
+            payload = self._keeper.readable(payload, partial)
+        self._merging = True
+        final = self._merger.add(start, stop, partial)
+        self._merging = False
+        if self._keeper is not None:
+            self._keeper.add(start, stop, payload)
+        return final
 
     def _settle(self) -> None:
         core = self._core
@@ -153,6 +206,10 @@ class DistributedRun(Run[R]):
         core.check()
         self._ended = time.monotonic()
         try:
+            if self._keeper is not None:
+                finished = core.state == "done" and self._error is None
+                blocks = [] if self._merging else self._merger.blocks()
+                self._keeper.close(blocks, finished=finished, steps_done=self._core.coverage.size)
             if self._error is not None:
                 pass
             elif core.state == "failed":

@@ -25,9 +25,9 @@ from haydi.errors import (
     UnknownSizeError,
     UsageError,
 )
+from haydi.pipeline import Iterate
 from haydi.plan import compile_plan
 from haydi.report import Report
-from haydi.sources import StreamSource
 
 if TYPE_CHECKING:
     from haydi.client.link import Link
@@ -156,20 +156,35 @@ class DistributedContext(Context):
             raise link.error
         return link.slots
 
-    def submit(self, pipeline: Pipeline[Any, R], timeout: float | timedelta | None = None) -> Run[R]:
-        run = self._start(pipeline, timeout)
+    def submit(
+        self,
+        pipeline: Pipeline[Any, R],
+        timeout: float | timedelta | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+    ) -> Run[R]:
+        run = self._start(pipeline, timeout, checkpoint)
         self._link.nudge()
         return run
 
-    def run(self, pipeline: Pipeline[Any, R], timeout: float | timedelta | None = None) -> R:
-        run = self._start(pipeline, timeout)
+    def run(
+        self,
+        pipeline: Pipeline[Any, R],
+        timeout: float | timedelta | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+    ) -> R:
+        run = self._start(pipeline, timeout, checkpoint)
         try:
             return run.result()
         except BaseException:  # Ctrl-C, or whatever a signal handler raised: nobody has a handle of this run
             run.cancel()
             raise
 
-    def _start(self, pipeline: Pipeline[Any, R], timeout: float | timedelta | None) -> DistributedRun[R]:
+    def _start(
+        self,
+        pipeline: Pipeline[Any, R],
+        timeout: float | timedelta | None,
+        checkpoint: str | os.PathLike[str] | None,
+    ) -> DistributedRun[R]:
         seconds = seconds_of("timeout", timeout)
         if _worker_process.INSIDE:
             raise NestedRunError("a parallel run inside a worker: use run() without arguments here")
@@ -181,16 +196,29 @@ class DistributedContext(Context):
         from haydi.client.run import DistributedRun
         from haydi.client.serialize import dump_plan
 
-        plan = compile_plan(check_pipeline(pipeline))
-        if isinstance(plan.source, StreamSource):
+        pipeline = check_pipeline(pipeline)
+        if pipeline.domain.size is None and isinstance(pipeline.method, Iterate):
             raise UnknownSizeError(
                 f"pipeline={pipeline!r}: its domain does not know its size, and workers divide the steps by number: "
                 f"use .to_values(), or run() in this process"
             )
-        payload = dump_plan(plan) if plan.steps else b""
-        return DistributedRun(
-            next(self._numbers), plan, payload, self._link, seconds, self.no_worker_seconds, self._on_over
-        )
+        keeper = None
+        if checkpoint is None:
+            plan = compile_plan(pipeline)
+        else:
+            from haydi.checkpoint.keeper import open_checkpoint
+
+            keeper = open_checkpoint(checkpoint, pipeline)
+            plan = keeper.plan
+        try:
+            payload = dump_plan(plan) if plan.steps else b""
+            patience = self.no_worker_seconds
+            number = next(self._numbers)
+            return DistributedRun(number, plan, payload, self._link, seconds, patience, self._on_over, keeper)
+        except BaseException:
+            if keeper is not None:
+                keeper.abandon()
+            raise
 
     def _on_over(self, report: Report) -> None:
         self.last_report = report

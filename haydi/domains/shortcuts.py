@@ -11,6 +11,7 @@ from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, overload
 
 if TYPE_CHECKING:
+    import os
     from datetime import timedelta
 
     from haydi.context import Context
@@ -213,6 +214,11 @@ class Shortcuts(Generic[T]):
         """See :meth:`haydi.Pipeline.frequencies`."""
         return self.iterate().frequencies(key)
 
-    def run(self, ctx: bool | Context | None = None, timeout: float | timedelta | None = None) -> list[T]:
+    def run(
+        self,
+        ctx: bool | Context | None = None,
+        timeout: float | timedelta | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+    ) -> list[T]:
         """All elements as a list; see :meth:`haydi.Pipeline.run`."""
-        return self.iterate().run(ctx, timeout)
+        return self.iterate().run(ctx, timeout, checkpoint)
