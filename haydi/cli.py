@@ -12,7 +12,11 @@ __all__ = ["main"]
 class _Lazy(click.Group):
     """Loads a subcommand when it is asked for: a worker must start its nursery before anything else is loaded."""
 
-    _where = {"scheduler": "haydi.scheduler.command", "worker": "haydi.worker.command"}  # noqa: RUF012
+    _where = {  # noqa: RUF012
+        "checkpoint": "haydi.client.command",
+        "scheduler": "haydi.scheduler.command",
+        "worker": "haydi.worker.command",
+    }
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(self._where)
@@ -38,6 +42,8 @@ def main() -> None:
         haydi scheduler --port 8787
         haydi worker 127.0.0.1:8787
         python my_search.py    # DistributedContext(ip="127.0.0.1", port=8787)
+
+    `haydi checkpoint show FILE` tells how far a run with `checkpoint=FILE` has come.
     """  # noqa: D301 - the control character, which tells click to keep the lines
 
 

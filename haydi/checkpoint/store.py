@@ -69,7 +69,9 @@ class Store:
 
     def __init__(self, path: Path, *, write: bool) -> None:
         self.path = path
+        #: Bytes of payloads in all transactions so far.
         self.bytes_written = 0
+        self._writing = False
         self._lock: FileLock | None = None
         self._database: sqlite3.Connection | None = None
         self._check_path(write)
@@ -137,10 +139,6 @@ class Store:
             wrong = execute("PRAGMA quick_check(1)").fetchone()[0]
             if wrong != "ok":
                 raise self._damaged(str(wrong))
-        if write:
-            execute("PRAGMA journal_mode=WAL")
-            execute("PRAGMA synchronous=FULL")
-            execute("PRAGMA journal_size_limit=0")
         if tables:
             self._check_format()
         return not tables
@@ -214,6 +212,7 @@ class Store:
 
     def begin(self, facts: Mapping[str, Any]) -> None:
         """Make an empty file a checkpoint."""
+        self._begin_writing()
         execute = self._connection.execute
         execute("BEGIN IMMEDIATE")
         try:
@@ -232,6 +231,7 @@ class Store:
         Raises:
             sqlite3.Error: when that cannot be done; then nothing has changed.
         """
+        self._begin_writing()
         execute = self._connection.execute
         execute("BEGIN IMMEDIATE")
         try:
@@ -247,6 +247,14 @@ class Store:
             self._roll_back()
             raise
         self.bytes_written += sum(len(payload) for _, _, payload in pieces)
+
+    def _begin_writing(self) -> None:
+        """Until here the file is as it was found: it may be refused."""
+        if not self._writing:
+            self._connection.execute("PRAGMA journal_mode=WAL")
+            self._connection.execute("PRAGMA synchronous=FULL")
+            self._connection.execute("PRAGMA journal_size_limit=0")
+            self._writing = True
 
     def _write_facts(self, facts: Mapping[str, Any]) -> None:
         for name, value in facts.items():
@@ -270,7 +278,7 @@ class Store:
 
     def close(self) -> None:
         """Fold the log in, leave one file, and let others have it."""
-        if self._database is not None and self._lock is not None:
+        if self._database is not None and self._writing:
             with contextlib.suppress(
                 sqlite3.Error
             ):  # somebody looks at it, or the disk is full: it is as good
