@@ -37,7 +37,7 @@ __all__ = ["DistributedRun"]
 R = TypeVar("R")
 
 #: What workers have folded at the time limit may take so long to arrive.
-DRAIN_SECONDS = 0.3
+DRAIN_SECONDS = 0.25
 
 
 class DistributedRun(Run[R]):
@@ -131,6 +131,8 @@ class DistributedRun(Run[R]):
     def on_message(self, message: m.Message) -> None:
         """A message of the scheduler about this run."""
         with self._lock:
+            if self._deadline < math.inf and not self._over:  # many large results may be waiting
+                self._look_after(time.monotonic())
             if not self._over:
                 self._deal_with(message)
 

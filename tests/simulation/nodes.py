@@ -30,7 +30,7 @@ __all__ = ["ClientNode", "ClientRun", "DaemonNode", "Node", "SchedulerNode"]
 SPAWN_SECONDS = 0.03
 HEARTBEAT_SECONDS = 1.0
 #: As the real client has it.
-DRAIN_SECONDS = 0.3
+DRAIN_SECONDS = 0.25
 
 
 class Node:
