@@ -90,7 +90,7 @@ class Foreman:
         least = self.settings.low_water_seconds * len(self.slots)
         low = []
         for number, run in self.runs.items():
-            if run.rate is not None:
+            if run.rate is not None and not run.draining:
                 unbegun = run.pool.size + sum(s.remaining for s in self.slots if s.run is run)
                 if seconds_for(unbegun, run.rate) < least:
                     low.append(number)

@@ -68,7 +68,7 @@ def at_each_write(
 def test_a_crash_at_any_write_loses_only_what_was_not_written(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_each_write: Any, compact: bool
 ) -> None:
-    pipeline = (
+    pipeline: hd.Pipeline[Any, Any] = (
         hd.Range(60).map(lambda x: x * 7 % 1009).groups(lambda x: x % 5, limit=3) if compact else PIPELINE
     )
     expected = pipeline.run()

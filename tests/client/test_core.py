@@ -178,3 +178,39 @@ def test_it_ends_as_a_serial_run_would(order: list[int], hits: set[int], bad: se
         assert run.core.failure.start == first
     elif first is not None:
         assert run.core.limit == first + 1
+
+
+def test_at_a_timeout_what_is_folded_is_merged_too():
+    run = Run(100)
+    run.partial(0, 10)
+    assert run.core.drain() == [m.Drain(7)]
+    assert run.core.drain() == []
+    run.partial(40, 50)
+    assert run.core.state == "running"
+    assert run.core.handle(m.Drained(7)) == [m.Cancel(7)]
+    assert run.core.state == "timeout"
+    assert list(run.core.coverage) == [(0, 10), (40, 50)]
+
+
+def test_a_run_that_is_completed_while_it_drains_is_done():
+    run = Run(100)
+    run.core.drain()
+    run.partial(0, 100)
+    assert run.core.state == "done"
+    assert run.core.handle(m.Drained(7)) == []
+
+
+def test_a_run_that_is_submitted_again_while_it_drains_drains_on():
+    run = Run(100)
+    run.core.drain()
+    assert run.core.start() == [m.Submit(7, 100, False, ((0, 100),), b"plan"), m.Drain(7)]
+
+
+def test_what_was_done_before_is_not_submitted():
+    core = RunCore(7, 100, False, b"plan", lambda start, stop, payload: None, [(0, 40), (60, 70)])
+    assert core.start() == [m.Submit(7, 100, False, ((40, 60), (70, 100)), b"plan")]
+    core = RunCore(7, 100, True, b"plan", lambda start, stop, payload: None, [(0, 40), (60, 70)], 70)
+    assert core.start() == [m.Submit(7, 70, True, ((40, 60),), b"plan")]
+    core = RunCore(7, 100, True, b"plan", lambda start, stop, payload: None, [(0, 40), (60, 70)], 40)
+    assert core.start() == []
+    assert core.state == "done"

@@ -190,7 +190,7 @@ def test_a_run_goes_from_workers_to_this_process_and_back(ctx: hd.DistributedCon
 def test_errors_of_the_file_come_at_the_call(ctx: hd.DistributedContext, tmp_path: Path) -> None:
     (tmp_path / "other").write_text("no checkpoint at all")
     with pytest.raises(CheckpointError, match="some other file"):
-        ctx.submit(hd.Range(5), checkpoint=tmp_path / "other")
+        ctx.submit(hd.Range(5).iterate(), checkpoint=tmp_path / "other")
     file = tmp_path / "run.haydi"
     run = ctx.submit(hd.Range(10**9).map(lambda x: x).sum(), checkpoint=file)
     with pytest.raises(CheckpointError, match=f"in use by the run of pid {os.getpid()}"):
