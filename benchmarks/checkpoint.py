@@ -79,9 +79,10 @@ def main() -> None:
                 plain, kept = (
                     [median(m[i] for m in side) for i in range(3)] for side in zip(*pairs, strict=True)
                 )
+                of_run = 100 * (kept[1] - plain[1]) / plain[0]
                 print(
                     f"{f'{where}: {name}':32}{plain[0]:>9.3f}{kept[0]:>9.3f}{100 * (kept[0] / plain[0] - 1):>8.1f}%"
-                    f"{plain[1]:>9.3f}{kept[1]:>9.3f}{100 * (kept[1] - plain[1]) / plain[0]:>11.2f}%{kept[2] / 1e3:>9.0f}",
+                    f"{plain[1]:>9.3f}{kept[1]:>9.3f}{of_run:>11.2f}%{kept[2] / 1e3:>9.0f}",
                     flush=True,
                 )
 
