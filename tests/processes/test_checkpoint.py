@@ -207,7 +207,7 @@ def test_show_tells_what_is_there(ctx: hd.DistributedContext, tmp_path: Path) ->
     invoke = CliRunner().invoke
     text = invoke(main, ["checkpoint", "show", str(file)]).output
     for part in (
-        "map(<lambda>)",
+        "<lambda>)",
         "max(size=2)",
         "10 of 10, 100 %",
         "[0, 10)",
