@@ -87,6 +87,7 @@ class Skipping(Action[Any, Tally, Any]):
     def __init__(self, action: Action[Any, Any, Any]) -> None:
         self.action = action
         self.early = action.early
+        self.grows = action.grows
         self.needs_end = action.needs_end
 
     @property
