@@ -19,14 +19,17 @@ from haydi.symmetry.layout import Layout
 
 
 def graphs(n: int) -> Domain[Any]:
+    """Graphs on n nodes."""
     return hd.Subsets(hd.Subsets(hd.USet(n, "n"), 2))
 
 
 def digraphs(n: int) -> Domain[Any]:
+    """Directed graphs on n nodes, with loops."""
     return hd.Subsets(hd.USet(n, "n") ** 2)
 
 
 def automata(n: int, letters: int) -> Domain[Any]:
+    """Complete deterministic automata whose letters may be renamed."""
     states = hd.USet(n, "q")
     return hd.Mappings(states * hd.USet(letters, "l"), states)
 
@@ -44,6 +47,7 @@ DOMAINS: dict[str, Callable[[], Domain[Any]]] = {
 
 
 def main() -> None:
+    """Count, and print the figures."""
     if kernel() != "C":
         sys.exit(f"there is nothing to measure: the kernel is {kernel()}")
     for name in sys.argv[1:] or list(DOMAINS)[:-1]:
