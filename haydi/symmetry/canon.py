@@ -22,6 +22,7 @@ from haydi.basic import Atom
 from haydi.domains.describe import shorten
 from haydi.errors import ArgumentTypeError
 from haydi.order import sort_key
+from haydi.symmetry.fingerprint import fingerprint
 from haydi.symmetry.renaming import rename
 from haydi.symmetry.search import Base, LeastImage
 from haydi.symmetry.words import Text
@@ -93,7 +94,7 @@ def is_isomorphic(x: object, y: object) -> bool:
     (True, False)
     """
     one, other = _text(x), _text(y)
-    if one.signature != other.signature:
+    if one.signature != other.signature or fingerprint(one) != fingerprint(other):
         return False
     return sort_key(canonize(x)) == sort_key(canonize(y))
 
@@ -112,7 +113,7 @@ def automorphism_count(x: object) -> int:
     """
     text = _text(x)
     unused = prod(factorial(_size(text, run) - len(run)) for run in text.runs)
-    return unused * _group_order(LeastImage(text).base)
+    return unused * LeastImage(text).group_order
 
 
 def orbit_size(x: object) -> int:
@@ -132,7 +133,7 @@ def orbit_size(x: object) -> int:
     """
     text = _text(x)
     namings = prod(perm(_size(text, run), len(run)) for run in text.runs)
-    return namings // _group_order(LeastImage(text).base)
+    return namings // LeastImage(text).group_order
 
 
 def expand(x: T) -> Iterator[T]:
@@ -166,10 +167,6 @@ def _size(text: Text, run: range) -> int:
 def _renaming_to(text: Text, places: list[int]) -> dict[Atom, Atom]:
     targets = text.targets()
     return {atom: targets[place] for atom, place in zip(text.atoms, places, strict=True)}
-
-
-def _group_order(base: list[Base]) -> int:
-    return prod(len(level.orbit) for level in base)
 
 
 def _cosets(text: Text, base: list[Base]) -> Iterator[dict[Atom, Atom]]:
