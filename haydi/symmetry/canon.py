@@ -19,6 +19,7 @@ from math import factorial, perm, prod
 from typing import Literal, TypeVar, overload
 
 from haydi.basic import Atom
+from haydi.domains.arguments import as_bool
 from haydi.domains.describe import shorten
 from haydi.errors import ArgumentTypeError
 from haydi.order import sort_key
@@ -61,7 +62,7 @@ def canonize(x: T, return_renaming: bool = False) -> T | tuple[T, dict[Atom, Ato
     text = _text(x)
     renaming = _renaming_to(text, LeastImage(text).places)
     least = rename(x, renaming)
-    return (least, renaming) if return_renaming else least
+    return (least, renaming) if as_bool("return_renaming", return_renaming) else least
 
 
 def is_canonical(x: object) -> bool:
