@@ -460,9 +460,10 @@ def test_tallies_build_no_element(monkeypatch: pytest.MonkeyPatch):
 @pytest.mark.parametrize(
     "call",
     [
-        lambda: n3.cnfs((0, 4)),  # a part that slipped into the place of with_orbit_size
-        lambda: hd.Subsets(n3).cnf_count(by_size=2),
-        lambda: hd.canonize(n3[1], n3),
+        # a part that slipped into the place of with_orbit_size
+        lambda: n3.cnfs((0, 4)),  # type: ignore[arg-type]
+        lambda: hd.Subsets(n3).cnf_count(by_size=2),  # type: ignore[call-overload]
+        lambda: hd.canonize(n3[1], n3),  # type: ignore[call-overload]
     ],
 )
 def test_an_argument_that_is_no_bool_is_refused(call: Any):
