@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from haydi import actions
 from haydi.actions import MISSING, Action, check_callable
+from haydi.domains.arguments import as_bool
 from haydi.domains.transformed import FilteredDomain, MappedDomain
 from haydi.errors import ArgumentTypeError, ArgumentValueError, UsageError
 
@@ -172,7 +173,7 @@ class Pipeline(Generic[T, R]):
         from haydi.symmetry.layout import require_strict
 
         require_strict(domain, "cnfs")
-        return Pipeline(domain, Cnfs(bool(with_orbit_size), check_part(part)))
+        return Pipeline(domain, Cnfs(as_bool("with_orbit_size", with_orbit_size), check_part(part)))
 
     @property
     def chosen_action(self) -> Action[Any, Any, Any]:

@@ -455,3 +455,17 @@ def test_tallies_build_no_element(monkeypatch: pytest.MonkeyPatch):
     sizes = graphs(6).cnfs(with_orbit_size=True).frequencies(itemgetter(1)).run()
     assert sum(sizes.values()) == 156
     assert sum(size * number for size, number in sizes.items()) == 2**15
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        # a part that slipped into the place of with_orbit_size
+        lambda: n3.cnfs((0, 4)),  # type: ignore[arg-type]
+        lambda: hd.Subsets(n3).cnf_count(by_size=2),  # type: ignore[call-overload]
+        lambda: hd.canonize(n3[1], n3),  # type: ignore[call-overload]
+    ],
+)
+def test_an_argument_that_is_no_bool_is_refused(call: Any):
+    with pytest.raises(ArgumentTypeError, match="must be True or False"):
+        call()
