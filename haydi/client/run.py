@@ -29,7 +29,7 @@ from haydi.errors import HaydiError, NoWorkersError, PoisonStepError, RunCancell
 from haydi.plan import Plan
 from haydi.ranges import in_words
 from haydi.report import Report, WorkerShare
-from haydi.skipping import Skipping, failures_of
+from haydi.skipping import Skipping, failures_of, named
 from haydi.sources import ENDLESS
 from haydi.wire import messages as m
 from haydi.wire.contact import absence
@@ -207,10 +207,12 @@ class DistributedRun(Run[R]):
         self._ticked_at = now
         self._settle()
 
-    def resubmit(self, number: int) -> list[m.Message]:
+    def resubmit(self, number: int) -> None:
         """A scheduler has to be told of the run again: what is not merged."""
         with self._lock:
-            return [] if self._over else self._core.start(number)
+            if not self._over:
+                before = self.number
+                self._link.add_again(self, before, self._core.start(number))
 
     def on_lost(self, error: HaydiError) -> None:
         """The scheduler is lost for good."""
@@ -254,10 +256,7 @@ class DistributedRun(Run[R]):
 
     def _told_failures(self) -> tuple[list[StepFailure], int]:
         failures, total = failures_of(self._merger.partials())
-        failures = sorted([*failures, *self._failures], key=lambda failure: failure.step)
-        elements = self._elements or {}
-        named = [replace(f, element=elements[f.step]) if f.step in elements else f for f in failures]
-        return named, total + len(self._failures)
+        return named([*failures, *self._failures], self._elements or {}), total + len(self._failures)
 
     def _name_elements(self) -> None:
         """Find out what the elements of poison steps are: in the thread that waits, not in the one that leads."""

@@ -19,7 +19,7 @@ from haydi.errors import HaydiError, RunCancelledError, StepFailure
 from haydi.plan import Plan
 from haydi.ranges import RangeSet
 from haydi.report import Report, WorkerShare
-from haydi.skipping import failures_of, plan_for
+from haydi.skipping import failures_of, named, plan_for
 from haydi.sources import ENDLESS, StreamSource
 
 if TYPE_CHECKING:
@@ -57,6 +57,8 @@ class SerialRun(Run[R]):
         self._result: Any = None
         self._error: BaseException | None = None
         self._failures: list[StepFailure] = []
+        #: Elements of poison steps: those that the checkpoint knows of, from workers.
+        self._elements: dict[int, str] = {}
         self._ended = 0.0
         if keeper is not None:
             final = self._merger.restore(keeper.pieces())
@@ -181,11 +183,22 @@ class SerialRun(Run[R]):
             finished = self._state == "running" and not self._merger_gaps()
             keeper.close(blocks, finished=finished, steps_done=self._merger.steps)
 
+    def _name_elements(self) -> None:
+        """Find out what the elements of poison steps are, as the run on workers would have done in the end."""
+        poison = [failure.step for failure in failures_of(self._merger.partials())[0] if failure.deaths]
+        if poison:
+            from haydi.client.elements import elements_of
+            from haydi.client.serialize import dump_plan
+
+            with suppress(HaydiError):  # without their elements they are told too
+                self._elements = elements_of(dump_plan(self._plan), poison)
+
     def _finish(self) -> None:
         if self._state == "cancelled":
             self._error = RunCancelledError(f"the run was cancelled after {self._merger.steps} steps")
             return
         with self._lock:
+            self._name_elements()
             self._result = self._merger.result()
         if self._state == "running":
             self._state = "done"
@@ -233,7 +246,7 @@ class SerialRun(Run[R]):
             seconds=seconds,
             workers=1,
             shares={"serial": WorkerShare(self._steps_here, seconds)},
-            failures=sorted([*failures, *self._failures], key=lambda failure: failure.step),
+            failures=named([*failures, *self._failures], self._elements),
             failures_total=total + len(self._failures),
             seed=self._plan.seed,
             checkpoint_problem=None if self._keeper is None else self._keeper.problem,
