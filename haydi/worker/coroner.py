@@ -2,8 +2,9 @@
 
 All that the process had and did not send is not begun again: strides, what it had folded, the rest of its segment. What
 it was *at* is suspected (see :mod:`haydi.worker.suspects`), unless the supervisor ended it because it did not answer an
-interrupt: that is no fault of a step. When one step is left and has killed as many processes as are allowed, the client
-is told. In a run that skips what fails the step is then done; in any other it is set aside, and the client decides.
+interrupt, or the daemon is leaving: that is no fault of a step. When one step is left and has killed as many processes
+as are allowed, the client is told. In a run that skips what fails the step is then done; in any other it is set aside,
+and the client decides.
 """
 
 from __future__ import annotations

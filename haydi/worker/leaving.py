@@ -4,6 +4,9 @@ It says ``Leaving`` and gives back what it has not begun, also what still comes 
 may end; what is folded is flushed. When the grace is nearly over, strides that go on are interrupted, and keep what
 they have folded; one that cannot be interrupted is given up with the rest, and runs elsewhere. Then the daemon says
 ``Goodbye`` and waits a moment for the scheduler's, which tells that all its reports have arrived.
+
+Suspects are work that is not done either, and are given back without what was held against them. A compute process that
+dies meanwhile is no evidence: whoever ends the daemon may well have ended its processes too.
 """
 
 from __future__ import annotations
