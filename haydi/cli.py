@@ -12,7 +12,13 @@ __all__ = ["main"]
 class _Lazy(click.Group):
     """Loads a subcommand when it is asked for: a worker must start its nursery before anything else is loaded."""
 
-    _where = {"scheduler": "haydi.scheduler.command", "worker": "haydi.worker.command"}  # noqa: RUF012
+    _where = {  # noqa: RUF012
+        "checkpoint": ("haydi.client.command", "command"),
+        "retire": ("haydi.monitor.commands", "retire"),
+        "scheduler": ("haydi.scheduler.command", "command"),
+        "status": ("haydi.monitor.commands", "status"),
+        "worker": ("haydi.worker.command", "command"),
+    }
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(self._where)
@@ -22,7 +28,8 @@ class _Lazy(click.Group):
 
         if cmd_name not in self._where:
             return None
-        command = importlib.import_module(self._where[cmd_name]).command
+        module, name = self._where[cmd_name]
+        command = getattr(importlib.import_module(module), name)
         assert isinstance(command, click.Command)
         return command
 
@@ -32,12 +39,15 @@ class _Lazy(click.Group):
 def main() -> None:
     """Haydi, the haystack diver: search through discrete structures, here or on a cluster.
 
-    `haydi scheduler` and `haydi worker` are haydi-scheduler and haydi-worker. In three terminals:
+    `haydi scheduler` and `haydi worker` are haydi-scheduler and haydi-worker; `haydi status` and `haydi retire` are for
+    those who look after a cluster. In three terminals:
 
     \b
         haydi scheduler --port 8787
         haydi worker 127.0.0.1:8787
         python my_search.py    # DistributedContext(ip="127.0.0.1", port=8787)
+
+    `haydi checkpoint show FILE` tells how far a run with `checkpoint=FILE` has come.
     """  # noqa: D301 - the control character, which tells click to keep the lines
 
 

@@ -11,10 +11,12 @@ from haydi.errors import ArgumentTypeError, ArgumentValueError
 from haydi.report import Report
 
 if TYPE_CHECKING:
+    import os
+
     from haydi.pipeline import Pipeline
     from haydi.skipping import OnError
 
-__all__ = ["Context", "Run", "seconds_of"]
+__all__ = ["Context", "Run", "priority_of", "seconds_of"]
 
 R = TypeVar("R")
 
@@ -43,6 +45,31 @@ def seconds_of(argument: str, value: float | timedelta | None) -> float | None:
             f"{argument}={value!r}: must be finite and not negative; None means no limit"
         )
     return float(value)
+
+
+def priority_of(value: float) -> float:
+    """A priority: how large a share a run gets, beside others of 1.
+
+    Raises:
+        ArgumentTypeError, ArgumentValueError: naming the value and the remedy.
+
+    Example:
+        >>> priority_of(2)
+        2.0
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ArgumentTypeError(
+            f"priority={value!r}: a number is needed; 1 is the usual, 2 gets twice the share"
+        )
+    try:
+        priority = float(value)
+    except OverflowError:
+        priority = math.inf
+    if not 0 < priority < math.inf:
+        raise ArgumentValueError(
+            f"priority={value!r}: must be finite and above 0; 1 is the usual, 2 gets twice the share"
+        )
+    return priority
 
 
 def check_pipeline(value: Any) -> Pipeline[Any, Any]:
@@ -121,16 +148,22 @@ class Context(ABC):
         self,
         pipeline: Pipeline[Any, R],
         timeout: float | timedelta | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
         *,
         on_error: OnError = "raise",
+        priority: float = 1,
     ) -> Run[R]:
         """Start a pipeline and return at once.
 
         Args:
             pipeline: What to compute; a domain stands for collecting it.
             timeout: Limit of the run, after which its result is that of the steps done by then.
+            checkpoint: A file that keeps what is done, and from which the same call goes on; see
+                :meth:`haydi.Pipeline.run`.
             on_error: What happens when a function raises, or a step ends the process that runs it: "raise" ends the
                 run with that error; "skip" leaves the step out and lists it in ``report.failures``.
+            priority: Share of the workers that it gets beside other runs: one of priority 2 gets twice as much as one
+                of 1. Has no effect in this process.
         """
 
     @abstractmethod
@@ -138,7 +171,9 @@ class Context(ABC):
         self,
         pipeline: Pipeline[Any, R],
         timeout: float | timedelta | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
         *,
         on_error: OnError = "raise",
+        priority: float = 1,
     ) -> R:
         """Compute a pipeline and return its result; the arguments are those of :meth:`submit`."""

@@ -10,7 +10,17 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 
-__all__ = ["RangeSet"]
+__all__ = ["RangeSet", "in_words"]
+
+
+def in_words(steps: int) -> str:
+    """A number of steps for a message; huge ones roughly, because Python refuses to write very long numbers.
+
+    Example:
+        >>> in_words(1000), in_words(2**20000)
+        ('1000', 'about 2^20000')
+    """
+    return str(steps) if steps.bit_length() <= 512 else f"about 2^{steps.bit_length() - 1}"
 
 
 class RangeSet:

@@ -16,7 +16,7 @@ never come here: they are part of the partials.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -53,10 +53,31 @@ class Failure:
 
 
 class RunCore:
-    """The state of one run: "running", then "done", "failed", "lost", "timeout" or "cancelled"."""
+    """The state of one run: "running", then "done", "failed", "lost", "timeout" or "cancelled".
+
+    Args:
+        run: Its number.
+        steps: Number of steps.
+        early: Whether a partial may settle the result.
+        payload: The pickled plan.
+        absorb: Merges partials.
+        skip: Merges a step that died; None for a run that ends with its first failure.
+        priority: Scales its share of the workers.
+        done: Ranges that are merged before it begins.
+        limit: Where those settle the result; None where they do not.
+    """
 
     def __init__(
-        self, run: int, steps: int, early: bool, payload: bytes, absorb: Absorb, skip: Skip | None = None
+        self,
+        run: int,
+        steps: int,
+        early: bool,
+        payload: bytes,
+        absorb: Absorb,
+        skip: Skip | None = None,
+        priority: float = 1.0,
+        done: Iterable[tuple[int, int]] = (),
+        limit: int | None = None,
     ) -> None:
         self.run = run
         self.steps = steps
@@ -65,9 +86,12 @@ class RunCore:
         self.absorb = absorb
         #: None for a run that ends with its first failure.
         self.skip = skip
+        self.priority = priority
         self.state = "running"
-        self.limit = steps
-        self.coverage = RangeSet()
+        self.limit = steps if limit is None else min(limit, steps)
+        self.coverage = RangeSet(done)
+        #: What workers have folded is asked for, and nothing more is computed.
+        self.draining = False
         self.failure: Failure | None = None
         self.reason = ""
         #: Ranges that came a second time and were left out.
@@ -79,16 +103,28 @@ class RunCore:
             m.Partial: self._on_partial,
             m.RunFailed: self._on_failed,
             m.RunLost: self._on_lost,
+            m.Drained: self._on_drained,
         }
 
-    def start(self) -> list[m.Message]:
-        """Submit what is missing: all of it at first, the rest after a scheduler was lost."""
+    def start(self, number: int | None = None) -> list[m.Message]:
+        """Submit what is missing: all of it at first, the rest when a scheduler that was lost is back.
+
+        Then under another ``number``: daemons may still answer for the submission of before, and that must not be
+        taken for this one.
+        """
+        if self.state != "running":
+            return []
+        if number is not None:
+            self.run = number
         missing = tuple(self.coverage.gaps(self.limit))
         self._sequence = self._unacknowledged = 0
-        if missing and self.state == "running":
+        if missing:
+            skip = self.skip is not None
             self._out.append(
-                m.Submit(self.run, self.limit, self.early, self.skip is not None, missing, self.payload)
+                m.Submit(self.run, self.limit, self.early, skip, self.priority, missing, self.payload)
             )
+            if self.draining:
+                self._out.append(m.Drain(self.run))
         else:
             self._finish_if_complete()
         return self._take()
@@ -104,6 +140,13 @@ class RunCore:
         if self.state == "running":
             self.state, self.reason = state, reason
             self._out.append(m.Cancel(self.run))
+        return self._take()
+
+    def drain(self) -> list[m.Message]:
+        """The time is over: ask for what is folded on the workers. The run ends when that has come."""
+        if self.state == "running" and not self.draining:
+            self.draining = True
+            self._out.append(m.Drain(self.run))
         return self._take()
 
     def check(self) -> None:
@@ -149,6 +192,11 @@ class RunCore:
 
     def _on_lost(self, message: m.RunLost) -> None:
         self.state, self.reason = "lost", message.reason
+
+    def _on_drained(self, message: m.Drained) -> None:
+        if self.draining:
+            self.state = "timeout"
+            self._out.append(m.Cancel(self.run))
 
     def _trim(self, stop: int) -> None:
         if stop < self.limit:

@@ -5,6 +5,9 @@ that he takes it from the socket himself. So whoever waits *leads*: polls, recei
 others follow, asleep on a condition. When the leader has what he wants he leaves, and another one takes over.
 A background thread leads while runs go on and nobody waits, and keeps the connection alive in between.
 
+A scheduler that is lost is looked for (:mod:`haydi.wire.contact`). When one answers, the one of before or a new one at
+its address, each run submits what is not merged yet; messages that were queued in between count for nothing.
+
 Ctrl-C is taken between two messages, never in the middle of one, so that no result is lost half-merged; a
 second one does not wait, and neither does what a signal handler of the program raises. Then the run whose result
 was just being merged is lost, and says so to whoever asks for it again; other runs lose nothing.
@@ -13,38 +16,47 @@ was just being merged is lost, and says so to whoever asks for it again; other r
 from __future__ import annotations
 
 import contextlib
+import logging
+import math
 import os
 import signal
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import count
 from types import FrameType
 from typing import Protocol
 
 from haydi.errors import ConnectionFailedError, HaydiError, ProtocolError, RunLostError, UsageError
+from haydi.wire import contact as ct
 from haydi.wire import messages as m
-from haydi.wire.identity import hello
+from haydi.wire.identity import hello, new_session
 from haydi.wire.transport import SOCKET, Connection, Poll, Wakeup
 
 __all__ = ["Link", "LinkedRun"]
 
 #: A turn of the loop lasts no longer than this, so that limits in time are kept, in seconds.
 TURN_SECONDS_MOST = 0.5
-#: How often a scheduler that does not answer is said Hello again, in seconds.
-HELLO_SECONDS = 1.0
+
+log = logging.getLogger("haydi.client")
 
 
 class LinkedRun(Protocol):
     """What the link knows of a run."""
 
-    number: int
+    @property
+    def number(self) -> int:
+        """By which the scheduler knows it now."""
 
     def on_message(self, message: m.Message) -> None:
         """A message about this run has come."""
 
     def on_tick(self, now: float) -> None:
         """Some time has passed."""
+
+    def resubmit(self, number: int) -> None:
+        """A scheduler that knows nothing of the run is there: :meth:`Link.add_again` what is missing."""
 
     def on_lost(self, error: HaydiError) -> None:
         """The scheduler is lost for good."""
@@ -60,14 +72,24 @@ class Link:
         host, port: Where the scheduler listens.
         patience_seconds: How long to wait for its first answer.
         watch: Called about twice a second; may raise when the scheduler is known to be gone.
+        return_seconds: How long to wait for a scheduler that was lost to come back; None for as long as it asked for.
+        restarted: Somebody starts the scheduler again, whatever ended it.
 
     Raises:
         ConnectionFailedError: when nothing answers in time, or the scheduler refuses.
     """
 
     def __init__(
-        self, host: str, port: int, patience_seconds: float, watch: Callable[[], None] = lambda: None
+        self,
+        host: str,
+        port: int,
+        patience_seconds: float,
+        watch: Callable[[], None] = lambda: None,
+        *,
+        return_seconds: float | None = None,
+        restarted: bool = False,
     ) -> None:
+        self._host, self._port = host, port
         self.address = f"{host}:{port}"
         self.daemons = 0
         self.slots = 0
@@ -78,7 +100,10 @@ class Link:
         self._outbox: deque[m.Message] = deque()
         #: Received and not yet dealt with.
         self._inbox: deque[m.Message] = deque()
-        self._welcome: m.Welcome | None = None
+        self._contact = ct.Contact(math.inf, time.monotonic(), stop_is_final=not restarted)
+        self._return_seconds = return_seconds
+        self._session = new_session()
+        self._numbers = count(int.from_bytes(os.urandom(5)) << 23)
         self._closed = False
         self._condition = threading.Condition(threading.Lock())
         self._leading = False
@@ -89,14 +114,10 @@ class Link:
         self._wakeup = Wakeup()
         self._connection = Connection(host, port)
         self._poll = Poll([self._connection, self._wakeup.fileno()])
-        self._heard_at = time.monotonic()
-        self._beat_at = 0.0
         self._watch_at = 0.0
-        self._outbox.append(hello("client"))
+        self._connection.send([hello("client", session=self._session)])
         try:
-            answered = self.wait_until(
-                lambda: self._welcome is not None or self.error is not None, patience_seconds
-            )
+            answered = self.wait_until(lambda: self.connected or self.error is not None, patience_seconds)
             if self.error is not None:
                 raise self.error
             if not answered:
@@ -109,6 +130,11 @@ class Link:
             raise
         self._thread = threading.Thread(target=self._background, name="haydi-link", daemon=True)
         self._thread.start()
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a scheduler that knows us now."""
+        return self._contact.welcome is not None
 
     # --- for the threads of the user ------------------------------------------------------------------
 
@@ -123,15 +149,28 @@ class Link:
                 "this context, or run, belongs to the process that made it: make a new DistributedContext in this one"
             )
 
+    def new_number(self) -> int:
+        """A number for a run: told apart from those of other clients by where they begin."""
+        return next(self._numbers)
+
     def add(self, run: LinkedRun, messages: Sequence[m.Message]) -> None:
         """Begin a run with these messages."""
         with self._condition:
             self._runs[run.number] = run
             self._outbox.extend(messages)
 
+    def add_again(self, run: LinkedRun, before: int, messages: Sequence[m.Message]) -> None:
+        """Go on with a run that had another number before; without messages it is over."""
+        with self._condition:
+            self._runs.pop(before, None)
+            if messages:
+                self._runs[run.number] = run
+                self._outbox.extend(messages)
+
     def remove(self, run: LinkedRun) -> None:
         """A run is over."""
-        self._runs.pop(run.number, None)
+        with self._condition:
+            self._runs.pop(run.number, None)
 
     def send(self, messages: Sequence[m.Message]) -> None:
         """Queue messages; whoever leads sends them."""
@@ -211,7 +250,7 @@ class Link:
         """One leads at a time; the background does when somebody must and nobody else does."""
         if self._leading:
             return False
-        needed = bool(self._runs) or time.monotonic() >= self._beat_at
+        needed = bool(self._runs) or time.monotonic() >= self._contact.next_deadline()
         return not background or (needed and not self._foreground)
 
     def _follow(self, left: float | None, background: bool) -> None:
@@ -236,12 +275,12 @@ class Link:
 
     def _turn(self, seconds: float) -> None:
         """Send what is queued, wait for something to come, and deal with it."""
-        now = time.monotonic()
-        if now >= self._beat_at:
-            self._beat_at = now + HELLO_SECONDS
-            self._outbox.append(hello("client") if self._welcome is None else m.Heartbeat())
         self._flush()
-        deadlines = [run.next_deadline() for run in list(self._runs.values())]
+        now = time.monotonic()
+        deadlines = [
+            self._contact.next_deadline(),
+            *(run.next_deadline() for run in list(self._runs.values())),
+        ]
         patience = 0.0 if self._inbox else min([seconds, *(at - now for at in deadlines)])
         ready = self._poll.wait(max(0.0, patience))
         if self._wakeup.fileno() in ready:
@@ -249,11 +288,13 @@ class Link:
         now = time.monotonic()
         if SOCKET in ready:
             self._receive(now)
-        self._deal_with_inbox()
+        self._deal_with_inbox(now)
         self._look_after(now)
         self._flush()
 
     def _flush(self, more: Sequence[m.Message] = ()) -> None:
+        if not self.connected:
+            return  # when the scheduler is back, runs say all that it has to know
         queued = list(self._outbox)
         if queued or more:
             self._connection.send([*queued, *more])
@@ -269,15 +310,13 @@ class Link:
                     f"what answers at {self.address} is no haydi-scheduler of this version: {error}"
                 )
             )
-        else:
-            self._heard_at = now
 
-    def _deal_with_inbox(self) -> None:
+    def _deal_with_inbox(self, now: float) -> None:
         while self._inbox:
             message = self._inbox.popleft()
             run = self._runs.get(getattr(message, "run", -1))
             if run is None:
-                self._on_message(message)
+                self._on_message(message, now)
                 continue
             try:
                 run.on_message(message)
@@ -285,34 +324,70 @@ class Link:
                 run.on_lost(RunLostError("the run was interrupted while a result was being merged"))
                 raise
 
-    def _on_message(self, message: m.Message) -> None:
+    def _on_message(self, message: m.Message, now: float) -> None:
         if isinstance(message, m.Cluster):
             self.daemons, self.slots = message.daemons, message.slots
-        elif isinstance(message, m.Welcome):
-            self._welcome = message
-        elif isinstance(message, m.Refused):
-            self._lose(ConnectionFailedError(f"the scheduler at {self.address} refuses: {message.reason}"))
-        elif isinstance(message, m.Stop):
-            self._lose(RunLostError(f"the scheduler at {self.address} ended: {message.reason}"))
-        elif isinstance(message, m.Unknown) and self._welcome is not None:
-            self._lose(
-                RunLostError(
-                    f"the scheduler at {self.address} was restarted, or gave this program up as silent"
-                )
-            )
+        else:
+            self._on_contact(self._contact.handle(message, now), now)
+
+    def _on_contact(self, event: ct.Event | None, now: float) -> None:
+        if isinstance(event, ct.Beat):
+            self._outbox.append(m.Heartbeat())
+        elif isinstance(event, ct.Call):
+            self._connect_again(event)
+        elif isinstance(event, ct.Joined):
+            asked = event.welcome.restart_seconds
+            self._contact.patience_seconds = asked if self._return_seconds is None else self._return_seconds
+            if event.again:
+                log.warning("the scheduler at %s is back after %.1f s", self.address, event.away_seconds)
+            self._resubmit([m.Back(event.away_seconds)] if event.again else [])
+        elif isinstance(event, ct.Away):
+            log.warning("lost the scheduler at %s: %s; looking for it", self.address, event.reason)
+            self.daemons = self.slots = 0
+            self._watch_at = 0.0
+        elif isinstance(event, ct.Over):
+            self._lose(self._explain(event))
+
+    def _connect_again(self, call: ct.Call) -> None:
+        self._poll.remove(self._connection)
+        self._connection.close()
+        self._connection = Connection(self._host, self._port)
+        self._poll.add(self._connection)
+        self._connection.send([hello("client", session=self._session, epoch=call.epoch)])
+
+    def _resubmit(self, greeting: Sequence[m.Message]) -> None:
+        """Tell the scheduler of all runs. What those that begin meanwhile have to say stays behind that."""
+        with self._condition:
+            self._outbox.clear()
+            self._outbox.extend(greeting)
+            runs = list(self._runs.values())
+        for run in runs:  # which take their own lock first, and then ours
+            run.resubmit(self.new_number())
+
+    def _explain(self, over: ct.Over) -> HaydiError:
+        if over.kind == "refused":
+            return ConnectionFailedError(f"the scheduler at {self.address} refuses: {over.reason}")
+        if over.kind == "stopped":
+            return RunLostError(f"the scheduler at {self.address} ended: {over.reason}; make a new context")
+        since = time.strftime("%H:%M:%S", time.localtime(time.time() - over.away_seconds))
+        return RunLostError(
+            f"the scheduler at {self.address} is lost since {since} ({over.reason}) and did not come back within "
+            f"{over.away_seconds:.1f} s: start one there, make a new context and run again; scheduler_timeout= says "
+            f"how long to wait for it"
+        )
 
     def _look_after(self, now: float) -> None:
+        if self._connection.broke():  # what had come before that is dealt with
+            self._on_contact(self._contact.lose("the connection broke", now), now)
         if now >= self._watch_at:
             self._watch_at = now + TURN_SECONDS_MOST
             try:
                 self._watch()
             except HaydiError as error:
                 self._lose(error)
-        welcome = self._welcome
-        # A process that was stopped for long finds old messages first: they are looked at before anybody is given up.
-        silent = now - self._heard_at
-        if welcome is not None and silent > welcome.silence_seconds and not self._poll.wait(0):
-            self._lose(RunLostError(f"the scheduler at {self.address} is silent for {silent:.0f} s"))
+        if now >= self._contact.next_deadline():
+            for event in self._contact.tick(now):
+                self._on_contact(event, now)
         for run in list(self._runs.values()):
             run.on_tick(now)
 

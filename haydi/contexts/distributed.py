@@ -10,12 +10,11 @@ import threading
 import warnings
 import weakref
 from datetime import timedelta
-from itertools import count
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from haydi import _worker_process
-from haydi.context import Context, Run, check_pipeline, seconds_of
+from haydi.context import Context, Run, check_pipeline, priority_of, seconds_of
 from haydi.contexts.local_cluster import LocalCluster
 from haydi.errors import (
     ArgumentTypeError,
@@ -25,9 +24,9 @@ from haydi.errors import (
     UnknownSizeError,
     UsageError,
 )
+from haydi.pipeline import Iterate
 from haydi.report import Report
-from haydi.skipping import plan_for
-from haydi.sources import StreamSource
+from haydi.skipping import check_on_error, plan_for
 
 if TYPE_CHECKING:
     from haydi.client.link import Link
@@ -59,6 +58,10 @@ class DistributedContext(Context):
         memory_limit: What each of the worker processes started here may use, for example ``"2GiB"`` or a number of
             bytes; one that uses more is ended, and the step it was at is to blame when that happens again. 0 is no
             limit; "auto" divides the memory of the machine, or of the job's control group, among them.
+        scheduler_timeout: How long to wait for a scheduler that is lost to come back at its address, in seconds or as a
+            timedelta; runs go on then, with what is not merged yet. None, the default, waits as long as the scheduler
+            asked for (``haydi-scheduler --restart-grace``, 30 s unless told otherwise). One that ends in order is not
+            waited for. A scheduler of the context's own is started again at once, whatever ended it.
 
     Raises:
         ArgumentTypeError, ArgumentValueError: for arguments that cannot work.
@@ -79,6 +82,7 @@ class DistributedContext(Context):
         *,
         connect_timeout: float | timedelta = 5.0,
         memory_limit: int | str = "auto",
+        scheduler_timeout: float | timedelta | None = None,
     ) -> None:
         if _worker_process.INSIDE:
             raise NestedRunError("a DistributedContext inside a worker: use run() without arguments here")
@@ -87,11 +91,10 @@ class DistributedContext(Context):
         patience = seconds_of("connect_timeout", connect_timeout)
         if not patience:
             raise ArgumentValueError(f"connect_timeout={connect_timeout!r}: some seconds are needed")
+        return_seconds = seconds_of("scheduler_timeout", scheduler_timeout)
         self._owner = os.getpid()
         self._closed = False
         self._lock = threading.Lock()
-        #: Numbers of runs: told apart from those of other clients by where they begin.
-        self._numbers = count(int.from_bytes(os.urandom(5)) << 23)
         #: How long a run waits when there is no worker at all, in seconds.
         self.no_worker_seconds = 10.0
         self._cluster: LocalCluster | None = None
@@ -105,7 +108,12 @@ class DistributedContext(Context):
                 ip, port = "127.0.0.1", self._cluster.wait()
             watch = self._cluster.watch if self._cluster is not None else lambda: None
             self._link = Link(
-                ip, DEFAULT_PORT if port is None else port, max(patience, 20.0 * bool(spawn_workers)), watch
+                ip,
+                DEFAULT_PORT if port is None else port,
+                max(patience, 20.0 * bool(spawn_workers)),
+                watch,
+                return_seconds=return_seconds,
+                restarted=self._cluster is not None,
             )
             if spawn_workers:
                 self.wait_for_workers(spawn_workers, timeout=20.0)
@@ -167,10 +175,12 @@ class DistributedContext(Context):
         self,
         pipeline: Pipeline[Any, R],
         timeout: float | timedelta | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
         *,
         on_error: OnError = "raise",
+        priority: float = 1,
     ) -> Run[R]:
-        run = self._start(pipeline, timeout, on_error)
+        run = self._start(pipeline, timeout, checkpoint, on_error, priority)
         self._link.nudge()
         return run
 
@@ -178,10 +188,12 @@ class DistributedContext(Context):
         self,
         pipeline: Pipeline[Any, R],
         timeout: float | timedelta | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
         *,
         on_error: OnError = "raise",
+        priority: float = 1,
     ) -> R:
-        run = self._start(pipeline, timeout, on_error)
+        run = self._start(pipeline, timeout, checkpoint, on_error, priority)
         try:
             return run.result()
         except BaseException:  # Ctrl-C, or whatever a signal handler raised: nobody has a handle of this run
@@ -189,9 +201,15 @@ class DistributedContext(Context):
             raise
 
     def _start(
-        self, pipeline: Pipeline[Any, R], timeout: float | timedelta | None, on_error: OnError
+        self,
+        pipeline: Pipeline[Any, R],
+        timeout: float | timedelta | None,
+        checkpoint: str | os.PathLike[str] | None,
+        on_error: OnError,
+        priority: float,
     ) -> DistributedRun[R]:
         seconds = seconds_of("timeout", timeout)
+        priority = priority_of(priority)
         if _worker_process.INSIDE:
             raise NestedRunError("a parallel run inside a worker: use run() without arguments here")
         if self._closed:
@@ -202,16 +220,38 @@ class DistributedContext(Context):
         from haydi.client.run import DistributedRun
         from haydi.client.serialize import dump_plan
 
-        plan = plan_for(check_pipeline(pipeline), on_error)
-        if isinstance(plan.source, StreamSource):
+        pipeline = check_pipeline(pipeline)
+        check_on_error(on_error)
+        if pipeline.domain.size is None and isinstance(pipeline.method, Iterate):
             raise UnknownSizeError(
                 f"pipeline={pipeline!r}: its domain does not know its size, and workers divide the steps by number: "
                 f"use .to_values(), or run() in this process"
             )
-        payload = dump_plan(plan) if plan.steps else b""
-        return DistributedRun(
-            next(self._numbers), plan, payload, self._link, seconds, self.no_worker_seconds, self._on_over
-        )
+        keeper = None
+        if checkpoint is None:
+            plan = plan_for(pipeline, on_error)
+        else:
+            from haydi.checkpoint.keeper import open_checkpoint
+
+            keeper = open_checkpoint(checkpoint, pipeline, on_error)
+            plan = keeper.plan
+        try:
+            payload = dump_plan(plan) if plan.steps else b""
+            return DistributedRun(
+                self._link.new_number(),
+                plan,
+                payload,
+                self._link,
+                seconds,
+                self.no_worker_seconds,
+                self._on_over,
+                priority,
+                keeper,
+            )
+        except BaseException:
+            if keeper is not None:
+                keeper.abandon()
+            raise
 
     def _on_over(self, report: Report) -> None:
         self.last_report = report

@@ -6,11 +6,15 @@ are sessions of their own, so that a Ctrl-C in the terminal reaches only this pr
 that is forked from this one lets go of the pipes at once: it must not keep the cluster when this one ends.
 
 The daemon is started at once, without waiting for the scheduler, and told the address through its pipe.
+
+Either of them is started again when it ends. A scheduler comes back at the same port, where the daemon and the context
+look for it, and runs go on with what is not merged yet.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import select
 import subprocess
@@ -26,12 +30,33 @@ __all__ = ["LocalCluster"]
 START_SECONDS = 20.0
 #: More than a daemon takes itself to end its compute processes by force, in seconds.
 STOP_SECONDS = 4.0
-#: A worker daemon that ends is started again, but not more often than this, in seconds.
+#: A scheduler or daemon that ends is started again, but not more often than this, in seconds.
 RESTART_SECONDS = 1.0
 #: One that lives shorter than this, in seconds, cannot start; after so many of them in a row that is an
 #: error.
 SHORT_LIFE_SECONDS = 5.0
 SHORT_LIVES_MOST = 3
+
+log = logging.getLogger("haydi.client")
+
+
+class _Lives:
+    """When a process was started, and how many lives before were short."""
+
+    def __init__(self) -> None:
+        self.started_at = time.monotonic()
+        self.short = 0
+
+    def end(self) -> bool | None:
+        """It has ended: True when to start it again, None when to wait a little, False when that is no use."""
+        life = time.monotonic() - self.started_at
+        if life < RESTART_SECONDS:
+            return None
+        short = self.short + 1 if life < SHORT_LIFE_SECONDS else 0
+        if short >= SHORT_LIVES_MOST:
+            return False
+        self.short, self.started_at = short, time.monotonic()
+        return True
 
 
 class LocalCluster:
@@ -51,8 +76,7 @@ class LocalCluster:
         self._worker: subprocess.Popen[bytes] | None = None
         _clusters.add(self)
         self._scheduler = _start("haydi.scheduler", "--local", "127.0.0.1", str(port))
-        self._started_at = time.monotonic()
-        self._short_lives = 0
+        self._scheduler_lives, self._worker_lives = _Lives(), _Lives()
         self._asked_port = port
         self.port = 0
         try:
@@ -72,7 +96,6 @@ class LocalCluster:
         return self.port
 
     def _start_worker(self) -> subprocess.Popen[bytes]:
-        self._started_at = time.monotonic()
         return _start("haydi.worker", "--local", str(self.slots), str(self._memory_limit))
 
     def _tell_address(self) -> None:
@@ -94,30 +117,39 @@ class LocalCluster:
         return int(line)
 
     def watch(self) -> None:
-        """Start the daemon again if it ended.
+        """Start again what has ended.
 
         Raises:
-            RunLostError: when the scheduler ended, or the daemon ends again and again.
+            RunLostError: when it ends again and again.
         """
         if (code := self._scheduler.poll()) is not None:
-            raise RunLostError(
-                f"the scheduler of the local cluster ended with code {code}; make a new context"
-            )
+            again = self._scheduler_lives.end()
+            if again is False:
+                raise RunLostError(
+                    f"the scheduler of the local cluster ended {SHORT_LIVES_MOST} times right after its start, "
+                    f"with code {code}; its own words stand above, on stderr; make a new context"
+                )
+            if again:
+                log.warning(
+                    "the scheduler of the local cluster (pid %d) ended with code %d; starting it again at port %d",
+                    self._scheduler.pid,
+                    code,
+                    self.port,
+                )
+                _close_pipes(self._scheduler)
+                self._scheduler = _start("haydi.scheduler", "--local", "127.0.0.1", str(self.port))
         worker = self._worker
-        if worker is None or (code := worker.poll()) is None:
-            return
-        life = time.monotonic() - self._started_at
-        if life < RESTART_SECONDS:
-            return
-        self._short_lives = self._short_lives + 1 if life < SHORT_LIFE_SECONDS else 0
-        if self._short_lives >= SHORT_LIVES_MOST:
-            raise RunLostError(
-                f"the worker daemon of the local cluster ended {self._short_lives} times right after its start, "
-                f"with code {code}; its own words stand above, on stderr"
-            )
-        _close_pipes(worker)
-        self._worker = self._start_worker()
-        self._tell_address()
+        if worker is not None and (code := worker.poll()) is not None:
+            again = self._worker_lives.end()
+            if again is False:
+                raise RunLostError(
+                    f"the worker daemon of the local cluster ended {SHORT_LIVES_MOST} times right after its start, "
+                    f"with code {code}; its own words stand above, on stderr"
+                )
+            if again:
+                _close_pipes(worker)
+                self._worker = self._start_worker()
+                self._tell_address()
 
     def close(self) -> None:
         """End both; by force if they take longer than a few seconds."""

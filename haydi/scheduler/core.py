@@ -21,12 +21,16 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from haydi.ranges import in_words
 from haydi.rates import mean_rate, rate_of
 from haydi.scheduler.dealer import Dealer
 from haydi.scheduler.ledger import Ledger
+from haydi.scheduler.orders import answer
 from haydi.scheduler.sizing import flush_seconds
+from haydi.scheduler.snapshot import snapshot
 from haydi.scheduler.state import Client, Effect, Note, Peer, Run, SchedulerSettings, Send, Worker
 from haydi.wire import messages as m
+from haydi.wire.contact import absence
 
 __all__ = ["Client", "Effect", "Note", "Run", "SchedulerCore", "SchedulerSettings", "Send", "Worker"]
 
@@ -40,6 +44,9 @@ class SchedulerCore:
         self.version = version
         self.workers: dict[Peer, Worker] = {}
         self.clients: dict[Peer, Client] = {}
+        self.monitors: dict[Peer, Client] = {}
+        #: The peer that stands for a session now.
+        self.sessions: dict[str, Peer] = {}
         self.runs: dict[int, Run] = {}
         self.stale_messages = 0
         self._next_client = 1
@@ -47,16 +54,21 @@ class SchedulerCore:
         #: Messages that can wait for the next one to the same peer, or the next tick: each envelope wakes a process.
         self._later: dict[Peer, list[m.Message]] = {}
         self._effects: list[Effect] = []
+        #: Runs whose client waits for Drained.
+        self._draining: set[int] = set()
         self.dealer = Dealer(settings, self.workers, self.runs, self._send)
         self._handlers: dict[type[Any], tuple[dict[Peer, Any], Callable[[Any, Any, float], None]]] = {
             m.Submit: (self.clients, self._on_submit),
             m.Cancel: (self.clients, self._on_cancel),
             m.Trim: (self.clients, self._on_trim),
+            m.Drain: (self.clients, self._on_drain),
             m.Consumed: (self.clients, self._on_consumed),
             m.Want: (self.workers, self._on_want),
             m.Report: (self.workers, self._on_report),
             m.Released: (self.workers, self._on_released),
             m.Failed: (self.workers, self._on_failed),
+            m.Leaving: (self.workers, self._on_leaving),
+            m.Ask: (self.monitors, self._on_ask),
         }
 
     # --- interface ------------------------------------------------------------------------------------
@@ -67,14 +79,19 @@ class SchedulerCore:
         if kind is m.Hello:
             self._on_hello(peer, message, now)  # type: ignore[arg-type]
             return self._take()
-        sender = self.workers.get(peer) or self.clients.get(peer)
+        sender = self.workers.get(peer) or self.clients.get(peer) or self.monitors.get(peer)
         if sender is None:
             if kind is not m.Goodbye:
                 self._send(peer, m.Unknown())
             return self._take()
         sender.last_seen = now
-        if kind is m.Goodbye:
+        if kind is m.Back:
+            hello, seconds = sender.hello, message.away_seconds  # type: ignore[union-attr]
+            self._note(logging.INFO, f"{hello.role} {hello.name} is back after {seconds:.1f} s")
+        elif kind is m.Goodbye:
             self._drop(peer, "left", now)
+            if sender.hello.role == "worker":  # it may wait to know that all it sent has come
+                self._send(peer, m.Goodbye())
         elif kind is not m.Heartbeat:
             entry = self._handlers.get(kind)
             if entry is None or peer not in entry[0]:
@@ -88,9 +105,13 @@ class SchedulerCore:
 
     def lost(self, peer: Peer, reason: str, now: float) -> list[Effect]:
         """The server has seen a peer die, or cannot reach it."""
-        if peer in self.workers or peer in self.clients:
+        if self.knows(peer):
             self._drop(peer, reason, now)
         return self._take()
+
+    def knows(self, peer: Peer) -> bool:
+        """Whether somebody is connected by this identity."""
+        return peer in self.workers or peer in self.clients or peer in self.monitors
 
     def next_deadline(self) -> float:
         """When :meth:`tick` wants to be called at the latest."""
@@ -103,9 +124,17 @@ class SchedulerCore:
         if serve:
             self.dealer.retry_at = math.inf
         if now >= self._beat_at:
+            peers = self.workers | self.clients | self.monitors
+            if self._beat_at and (
+                absent := absence(self._beat_at, now)
+            ):  # we were: nobody is silent for that
+                self._note(logging.WARNING, f"the scheduler was stopped, or had no time, for {absent:.1f} s")
+                for someone in peers.values():
+                    someone.last_seen = min(now, someone.last_seen + absent)
             self._beat_at = now + settings.heartbeat_seconds
-            for peer, someone in list((self.workers | self.clients).items()):
-                if now - someone.last_seen > settings.silence_seconds:
+            for peer, someone in list(peers.items()):
+                # The next look would be too late for those who are silent for longer than this.
+                if now - someone.last_seen > settings.silence_seconds - settings.heartbeat_seconds:
                     self._drop(peer, f"silent for {now - someone.last_seen:.1f} s", now)
                 else:
                     self._send(peer, m.Heartbeat())
@@ -117,6 +146,11 @@ class SchedulerCore:
     def check(self) -> None:
         """Assert every invariant."""
         self.dealer.check()
+        everybody = self.workers | self.clients | self.monitors
+        assert {p: self.sessions.get(x.hello.session) for p, x in everybody.items()} == {
+            p: p for p in everybody
+        }
+        assert len(self.sessions) == len(everybody)
         for number, run in self.runs.items():
             run.ledger.check()
             assert not run.ledger.complete, "a complete run is still here"
@@ -127,36 +161,9 @@ class SchedulerCore:
                     "a worker holds steps of a run whose plan it has not"
                 )
 
-    def snapshot(self) -> dict[str, Any]:
-        """What a monitor may show: plain data."""
-        return {
-            "cluster": self.cluster,
-            "slots": self.dealer.slots,
-            "workers": [
-                {
-                    "name": w.hello.name,
-                    "host": w.hello.host,
-                    "pid": w.hello.pid,
-                    "slots": w.slots,
-                    "idle": w.idle,
-                }
-                for w in self.workers.values()
-            ],
-            "clients": [
-                {"host": c.hello.host, "pid": c.hello.pid, "runs": len(c.runs)} for c in self.clients.values()
-            ],
-            "runs": [
-                {
-                    "run": r.number,
-                    "steps": r.ledger.stop,
-                    "merged": r.ledger.merged.size,
-                    "unassigned": r.ledger.unassigned.size,
-                    "workers": len(r.ledger.held),
-                    "steals": r.steals,
-                }
-                for r in self.runs.values()
-            ],
-        }
+    def snapshot(self, now: float) -> dict[str, Any]:
+        """What a monitor may show: plain data (see :mod:`haydi.scheduler.snapshot`)."""
+        return snapshot(self, now)
 
     # --- peers ----------------------------------------------------------------------------------------
 
@@ -165,8 +172,16 @@ class SchedulerCore:
             self._note(logging.WARNING, f"refused {hello.role} {hello.name} on {hello.host}: {refusal}")
             self._send(peer, m.Refused(refusal))
             return
-        if peer in self.workers or peer in self.clients:
+        before = self.sessions.get(hello.session)
+        if before is not None:
+            known = self.workers.get(before) or self.clients.get(before) or self.monitors[before]
+            if known.hello.epoch > hello.epoch or (before == peer and known.hello.epoch == hello.epoch):
+                self.stale_messages += 1  # it was overtaken by a later one, or repeated
+                return
+            self._drop(before, "came again by another connection", now)
+        if self.knows(peer):
             self._drop(peer, "said hello again", now)
+        self.sessions[hello.session] = peer
         settings = self.settings
         self._send(
             peer,
@@ -177,16 +192,19 @@ class SchedulerCore:
                 settings.heartbeat_seconds,
                 settings.silence_seconds,
                 settings.window_bytes,
+                settings.restart_seconds,
             ),
         )
-        if hello.role == "client":
+        if hello.role == "monitor":
+            self.monitors[peer] = Client(peer, hello, 0, now)
+        elif hello.role == "client":
             self.clients[peer] = Client(peer, hello, self._next_client, now)
             self._next_client += 1
-            self._send(peer, m.Cluster(len(self.workers), self.dealer.slots))
+            self._send(peer, m.Cluster(self.dealer.daemons, self.dealer.slots))
         else:
-            self.workers[peer] = Worker(peer, hello, now)
-            self.dealer.slots += hello.slots
-            self._note(logging.INFO, f"worker {self.workers[peer].label} joined with {hello.slots} slots")
+            worker = self.workers[peer] = Worker(peer, hello, now)
+            self.dealer.admit(worker)
+            self._note(logging.INFO, f"worker {worker.label} joined with {hello.slots} slots")
             self._tell_cluster()
 
     def _refusal(self, hello: m.Hello) -> str:
@@ -195,7 +213,7 @@ class SchedulerCore:
                 f"protocol {hello.protocol} of Haydi {hello.version} does not fit protocol {m.PROTOCOL_VERSION} "
                 f"of the scheduler (Haydi {self.version}): install the same version on both sides"
             )
-        if hello.role not in ("client", "worker"):
+        if hello.role not in ("client", "worker", "monitor"):
             return f"unknown role {hello.role!r}"
         if hello.role == "worker" and hello.slots < 1:
             return "a worker needs at least one slot"
@@ -203,9 +221,13 @@ class SchedulerCore:
 
     def _tell_cluster(self) -> None:
         for peer in self.clients:
-            self._send(peer, m.Cluster(len(self.workers), self.dealer.slots))
+            self._send(peer, m.Cluster(self.dealer.daemons, self.dealer.slots))
 
     def _drop(self, peer: Peer, reason: str, now: float) -> None:
+        someone = self.workers.get(peer) or self.clients.get(peer) or self.monitors[peer]
+        del self.sessions[someone.hello.session]
+        if self.monitors.pop(peer, None) is not None:
+            return
         client = self.clients.pop(peer, None)
         if client is not None:
             for number in list(client.runs):
@@ -215,16 +237,14 @@ class SchedulerCore:
             return
         worker = self.workers.pop(peer)
         self._later.pop(peer, None)
-        self.dealer.sated(worker)
-        self.dealer.absolve(worker)
-        self.dealer.slots -= worker.slots
+        self.dealer.dismiss(worker)
         steps = 0
         for number in worker.runs:
             run = self.runs[number]
             steps += run.ledger.lose(peer)
             run.shares.pop(peer, None)
             self.dealer.reopen(run)
-        again = f"; {steps} steps run again" if steps else ""
+        again = f"; {in_words(steps)} steps run again" if steps else ""
         self._note(
             logging.WARNING if steps else logging.INFO, f"worker {worker.label} is gone: {reason}{again}"
         )
@@ -245,19 +265,19 @@ class SchedulerCore:
         if ledger.complete:
             return
         flush = flush_seconds(self.settings.sizing, self.dealer.slots, msg.early)
-        plan = m.RunPlan(msg.run, client.number, msg.early, msg.skip, flush, msg.payload)
+        plan = m.RunPlan(msg.run, client.number, msg.early, msg.skip, msg.priority, flush, msg.payload)
         run = self.runs[msg.run] = Run(msg.run, client.peer, plan, ledger, now)
         client.runs.add(msg.run)
         self.dealer.reopen(run)
         self._note(
             logging.INFO,
-            f"run {msg.run:x}: {msg.steps} steps from {client.hello.host} pid {client.hello.pid}",
+            f"run {msg.run:x}: {in_words(msg.steps)} steps from {client.hello.host} pid {client.hello.pid}",
         )
         # Daemons busy with other runs divide their time; each needs some of this one.
         for worker in self.workers.values():
             if not ledger.unassigned:
                 break
-            if worker.runs:
+            if worker.runs and not worker.leaving:
                 self.dealer.lease(run, worker, now)
         self.dealer.serve(now)
 
@@ -274,6 +294,23 @@ class SchedulerCore:
             if run.ledger.complete:
                 self._end(run)
                 self.dealer.serve(now)
+
+    def _on_drain(self, client: Client, msg: m.Drain, now: float) -> None:
+        run = self._owned(client, msg.run)
+        if run and not run.draining:
+            run.draining = True
+            self._draining.add(msg.run)
+            self.dealer.reopen(run)
+            for peer in run.ledger.held:
+                self._send(peer, msg)
+
+    def _tell_drained(self) -> None:
+        for number in list(self._draining):
+            run = self.runs.get(number)
+            if run is None or not run.ledger.held:
+                self._draining.discard(number)
+                if run is not None:
+                    self._send(run.owner, m.Drained(number))
 
     def _on_consumed(self, client: Client, msg: m.Consumed, now: float) -> None:
         if run := self._owned(client, msg.run):
@@ -345,6 +382,21 @@ class SchedulerCore:
                 self._end(run)
                 self.dealer.serve(now)
 
+    def _on_leaving(self, worker: Worker, msg: m.Leaving, now: float) -> None:
+        if not worker.leaving:
+            self._note(logging.INFO, f"worker {worker.label} is leaving")
+            self.dealer.dismiss(worker)
+            self._tell_cluster()
+
+    # --- messages of monitors -------------------------------------------------------------------------
+
+    def _on_ask(self, monitor: Client, msg: m.Ask, now: float) -> None:
+        for worker in (told := answer(self, msg, now)).retire:
+            worker.retired = True
+            self._note(logging.INFO, f"an operator retires worker {worker.label}")
+            self._send(worker.peer, m.Leave(f"an operator on {monitor.hello.host} retired it"))
+        self._send(monitor.peer, m.Answer(told.payload))
+
     # --- the end of a run -----------------------------------------------------------------------------
 
     def _end(self, run: Run) -> None:
@@ -378,5 +430,7 @@ class SchedulerCore:
         self._effects.append(Note(level, text))
 
     def _take(self) -> list[Effect]:
+        if self._draining:
+            self._tell_drained()
         effects, self._effects = self._effects, []
         return effects

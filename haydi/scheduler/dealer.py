@@ -45,8 +45,9 @@ class Dealer:
         self.settings = settings
         self.workers = workers
         self.runs = runs
-        #: Slots of all daemons.
+        #: Slots of all daemons that take work, and how many these are.
         self.slots = 0
+        self.daemons = 0
         #: Runs with unassigned steps, in the order of submission.
         self.open: dict[int, Run] = {}
         #: Daemons that said Want and got nothing since, and how many slots they have.
@@ -62,6 +63,8 @@ class Dealer:
 
     def want(self, worker: Worker, msg: m.Want, now: float) -> None:
         """A daemon could use more work."""
+        if worker.leaving:
+            return
         if msg.leases < worker.leases:  # a lease is on its way; the daemon will ask again if it needs more
             return
         worker.idle = min(msg.idle, worker.slots)
@@ -98,6 +101,20 @@ class Dealer:
         self.serve(now)
         return True
 
+    def admit(self, worker: Worker) -> None:
+        """A daemon takes work from now on."""
+        self.slots += worker.slots
+        self.daemons += 1
+
+    def dismiss(self, worker: Worker) -> None:
+        """A daemon takes no work any more: it leaves, or is gone."""
+        self.sated(worker)
+        self.absolve(worker)
+        if not worker.leaving:
+            worker.leaving = True
+            self.slots -= worker.slots
+            self.daemons -= 1
+
     def absolve(self, worker: Worker) -> None:
         """A daemon need not answer a Steal any more."""
         worker.stealing = None
@@ -105,13 +122,19 @@ class Dealer:
 
     def check(self) -> None:
         """Assert every invariant."""
-        assert self.slots == sum(w.slots for w in self.workers.values())
+        working = [w for w in self.workers.values() if not w.leaving]
+        assert (self.slots, self.daemons) == (sum(w.slots for w in working), len(working))
+        assert not any(
+            w.leaving for w in [*self.hungry.values(), *map(self.workers.__getitem__, self.victims)]
+        )
         assert set(self.thieves) <= set(self.hungry) <= set(self.workers)
         assert self.hungry_slots == sum(w.slots for w in self.hungry.values())
         assert all(bool(w.idle) == (peer in self.thieves) for peer, w in self.workers.items())
         assert self.victims == {w.peer for w in self.workers.values() if w.stealing is not None}
         assert all(w.stealing is None or w.stealing in self.runs for w in self.workers.values())
-        assert self.open == {number: run for number, run in self.runs.items() if run.ledger.unassigned}
+        assert self.open == {
+            number: run for number, run in self.runs.items() if run.ledger.unassigned and not run.draining
+        }
 
     def serve(self, now: float) -> None:
         """Something may have turned up: give the hungry what is unassigned, and steal for the idle."""
@@ -154,7 +177,7 @@ class Dealer:
             slots=worker.slots,
             slots_total=self.hungry_slots if run.tail else self.slots,
             grain_seconds=self._grain_seconds(),
-            only_daemon=len(self.workers) == 1,
+            only_daemon=self.daemons == 1,
             tail=run.tail,
             rate=share.rate,
             early=run.plan.early,
@@ -178,7 +201,7 @@ class Dealer:
         return max(sizing.grain_seconds_least, self.slots / sizing.grains_per_second)
 
     def reopen(self, run: Run) -> None:
-        if run.ledger.unassigned:
+        if run.ledger.unassigned and not run.draining:
             self.open[run.number] = run
         elif self.open.pop(run.number, None):
             run.tail = True
@@ -187,6 +210,8 @@ class Dealer:
         """Ask the daemon that will end last for a share of its work. False when there is none to ask."""
         best: tuple[float, Run, Worker] | None = None
         for run in self.runs.values():
+            if run.draining:
+                continue
             victim = self._victim(run, thief, now)
             if victim is not None:
                 end = run.shares[victim.peer].end
@@ -214,6 +239,7 @@ class Dealer:
                 and peer != thief.peer
                 and share.retry_at <= now
                 and self.workers[peer].stealing is None
+                and not self.workers[peer].leaving
                 and run.ledger.held[peer].size > 1
             )
 

@@ -113,5 +113,8 @@ class Ledger(Generic[W]):
         parts = [self.unassigned, self.merged, *self.held.values()]
         assert all(self.held.values()), "an entry of held is empty"
         assert sum(part.size for part in parts) == self.stop, "steps are lost or owned twice"
-        union = RangeSet(r for part in parts for r in part)
-        assert union == RangeSet([(0, self.stop)]), f"the parts do not cover [0, {self.stop}): {union}"
+        at = 0
+        for start, stop in sorted(span for part in parts for span in part):
+            assert start == at, f"the parts do not cover [0, {self.stop}): {at} to {start}"
+            at = stop
+        assert at == self.stop, f"the parts do not cover [0, {self.stop}): {at} is their end"

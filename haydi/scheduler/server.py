@@ -95,7 +95,7 @@ class SchedulerServer:
                 if now >= core.next_deadline():
                     effects += core.tick(now)
                 self._apply(effects, now)
-            for peer in [*core.workers, *core.clients]:
+            for peer in [*core.workers, *core.clients, *core.monitors]:
                 self._listener.send(peer, [m.Stop(self._reason)])
         finally:
             log.info("scheduler ends: %s", self._reason or "error")
@@ -117,7 +117,7 @@ class SchedulerServer:
                 continue
             for message in messages:
                 effects += self.core.handle(peer, message, now)
-                if isinstance(message, m.Hello) and (peer in self.core.workers or peer in self.core.clients):
+                if isinstance(message, m.Hello) and self.core.knows(peer):
                     descriptor = self._vigil.watch(peer, message.machine, message.pid)
                     if descriptor is not None:
                         self._poll.add(descriptor)

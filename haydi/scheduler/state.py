@@ -47,6 +47,8 @@ class SchedulerSettings:
     steal_retry_seconds_most: float = 4.0
     #: Results on their way from one daemon, in bytes, before it holds back.
     window_bytes: int = 16 << 20
+    #: How long peers are asked to wait for a scheduler that is gone to come back at its address.
+    restart_seconds: float = 30.0
     sizing: SizingSettings = field(default_factory=SizingSettings)
 
     def __post_init__(self) -> None:
@@ -78,7 +80,7 @@ Effect = Send | Note
 
 @dataclass(eq=False)
 class Client:
-    """A connected client and its runs."""
+    """A connected client and its runs, or a monitor, which has none."""
 
     peer: Peer
     hello: m.Hello
@@ -103,6 +105,10 @@ class Worker:
     low: frozenset[int] = frozenset()
     #: The run of the Steal it has not answered yet.
     stealing: int | None = None
+    #: It finishes what it has begun, and gets nothing new.
+    leaving: bool = False
+    #: An operator told it to leave.
+    retired: bool = False
 
     @property
     def slots(self) -> int:
@@ -137,6 +143,8 @@ class Run:
     ledger: Ledger[Peer]
     started: float
     tail: bool = False
+    #: Nothing more of it is given out: its client wants what is folded, and then no more.
+    draining: bool = False
     sequence: int = 0
     steals: int = 0
     #: (sequence, worker, bytes) of results on their way to the client.

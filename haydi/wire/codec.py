@@ -20,16 +20,23 @@ import msgpack
 from haydi.errors import ProtocolError
 from haydi.wire.messages import (
     PROTOCOL_VERSION,
+    Answer,
+    Ask,
+    Back,
     Cancel,
     Cluster,
     Consumed,
     Credit,
+    Drain,
+    Drained,
     End,
     Failed,
     Goodbye,
     Heartbeat,
     Hello,
     Lease,
+    Leave,
+    Leaving,
     Message,
     Partial,
     Ranges,
@@ -76,6 +83,12 @@ def _float(value: Any) -> float:
     if type(value) not in (int, float) or not math.isfinite(value) or value < 0:
         raise ValueError("a finite number that is not negative is needed")
     return float(value)
+
+
+def _priority(value: Any) -> float:
+    if (priority := _float(value)) <= 0:
+        raise ValueError("a number above 0 is needed")
+    return priority
 
 
 def _share(value: Any) -> float:
@@ -140,12 +153,14 @@ _FIELDS: Final[dict[str, Any]] = {
     "daemons": _count, "run": _id, "steps": _step, "early": _bool, "skip": _bool, "ranges": _ranges,
     "payload": _payload, "stop": _step, "start": _step, "sequence": _id, "owner": _id, "flush_seconds": _float,
     "share": _share, "idle": _count, "leases": _id, "low": _ids, "seconds": _float, "kind": _text, "bytes": _id,
-    "worker": _text,
+    "worker": _text, "session": _text, "epoch": _id, "away_seconds": _float, "restart_seconds": _float,
+    "priority": _priority, "order": _text, "argument": _text,
 }  # fmt: skip
 
 _CODES: Final[tuple[Any, ...]] = (
     Hello, Welcome, Refused, Unknown, Heartbeat, Goodbye, Stop, Cluster, Submit, Cancel, Trim, Consumed, RunPlan,
     Lease, Steal, Released, Want, Report, Failed, End, Credit, Partial, RunFailed, RunLost,
+    Leave, Leaving, Ask, Answer, Back, Drain, Drained,
 )  # fmt: skip
 
 _CODE_OF: Final = {cls: code for code, cls in enumerate(_CODES)}

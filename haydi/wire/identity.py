@@ -11,7 +11,7 @@ from pathlib import Path
 from haydi._version import __version__
 from haydi.wire.messages import PROTOCOL_VERSION, Hello
 
-__all__ = ["hello", "machine_id"]
+__all__ = ["hello", "machine_id", "new_session"]
 
 
 def machine_id() -> str:
@@ -25,7 +25,12 @@ def machine_id() -> str:
         return f"{socket.gethostname()}/{int(psutil.boot_time())}"
 
 
-def hello(role: str, name: str = "", slots: int = 0) -> Hello:
+def new_session() -> str:
+    """A name for a daemon or client that no other one has."""
+    return os.urandom(8).hex()
+
+
+def hello(role: str, name: str = "", slots: int = 0, *, session: str, epoch: int = 1) -> Hello:
     """The Hello of this process."""
     host = socket.gethostname()
     return Hello(
@@ -40,4 +45,6 @@ def hello(role: str, name: str = "", slots: int = 0) -> Hello:
         machine=machine_id(),
         name=name or f"{host}-{os.getpid()}",
         slots=slots,
+        session=session,
+        epoch=epoch,
     )

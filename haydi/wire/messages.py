@@ -10,16 +10,23 @@ from typing import Final, NamedTuple
 
 __all__ = [
     "PROTOCOL_VERSION",
+    "Answer",
+    "Ask",
+    "Back",
     "Cancel",
     "Cluster",
     "Consumed",
     "Credit",
+    "Drain",
+    "Drained",
     "End",
     "Failed",
     "Goodbye",
     "Heartbeat",
     "Hello",
     "Lease",
+    "Leave",
+    "Leaving",
     "Message",
     "Partial",
     "Refused",
@@ -38,13 +45,17 @@ __all__ = [
 ]
 
 #: Raised whenever a message changes its meaning or its fields.
-PROTOCOL_VERSION: Final = 1
+PROTOCOL_VERSION: Final = 2
 
 Ranges = tuple[tuple[int, int], ...]
 
 
 class Hello(NamedTuple):
-    """A peer introduces itself. ``machine`` and ``pid`` let a scheduler on the same machine see it die."""
+    """A peer introduces itself. ``machine`` and ``pid`` let a scheduler on the same machine see it die.
+
+    ``session`` is the same for all connections of one daemon or client, and ``epoch`` grows with each of them: a newer
+    one takes the place of an older one, never the other way round.
+    """
 
     role: str
     protocol: int
@@ -55,10 +66,12 @@ class Hello(NamedTuple):
     machine: str
     name: str
     slots: int
+    session: str
+    epoch: int
 
 
 class Welcome(NamedTuple):
-    """The scheduler accepts a peer."""
+    """The scheduler accepts a peer, and asks it for ``restart_seconds`` of patience should it be gone one day."""
 
     protocol: int
     version: str
@@ -66,6 +79,7 @@ class Welcome(NamedTuple):
     heartbeat_seconds: float
     silence_seconds: float
     window_bytes: int
+    restart_seconds: float
 
 
 class Refused(NamedTuple):
@@ -78,12 +92,41 @@ class Unknown(NamedTuple):
     """The scheduler does not know who speaks (it was restarted, or gave the peer up): say Hello again."""
 
 
+class Back(NamedTuple):
+    """The peer had lost its scheduler, this one or the one before, and was looking for it for so long."""
+
+    away_seconds: float
+
+
 class Heartbeat(NamedTuple):
     """Still here."""
 
 
 class Goodbye(NamedTuple):
-    """The peer leaves in order; what it holds is free."""
+    """The peer leaves in order; what it holds is free. The scheduler answers the Goodbye of a daemon with its own."""
+
+
+class Leave(NamedTuple):
+    """An operator wants the daemon to leave in order."""
+
+    reason: str
+
+
+class Leaving(NamedTuple):
+    """The daemon takes no more leases: it gives back what is not begun, finishes the rest, and says Goodbye."""
+
+
+class Ask(NamedTuple):
+    """A monitor asks for something: ``status``, or ``retire`` of the worker that ``argument`` names."""
+
+    order: str
+    argument: str
+
+
+class Answer(NamedTuple):
+    """What a monitor asked for, as JSON."""
+
+    payload: bytes
 
 
 class Stop(NamedTuple):
@@ -100,18 +143,34 @@ class Cluster(NamedTuple):
 
 
 class Submit(NamedTuple):
-    """A run of ``steps`` steps, of which ``ranges`` are to be computed; with ``skip`` a step that fails is done."""
+    """A run of ``steps`` steps, of which ``ranges`` are to be computed.
+
+    With ``skip`` a step that fails is done; ``priority`` scales the run's share of the workers.
+    """
 
     run: int
     steps: int
     early: bool
     skip: bool
+    priority: float
     ranges: Ranges
     payload: bytes
 
 
 class Cancel(NamedTuple):
     """The client wants no more of this run."""
+
+    run: int
+
+
+class Drain(NamedTuple):
+    """Begin nothing more of this run: report what is folded, give up the rest (client to scheduler to worker)."""
+
+    run: int
+
+
+class Drained(NamedTuple):
+    """Nobody holds steps of this run any more (answer to Drain, behind the results)."""
 
     run: int
 
@@ -137,6 +196,7 @@ class RunPlan(NamedTuple):
     owner: int
     early: bool
     skip: bool
+    priority: float
     flush_seconds: float
     payload: bytes
 
@@ -247,10 +307,17 @@ Message = (
     | Unknown
     | Heartbeat
     | Goodbye
+    | Leave
+    | Leaving
+    | Ask
+    | Back
+    | Answer
     | Stop
     | Cluster
     | Submit
     | Cancel
+    | Drain
+    | Drained
     | Trim
     | Consumed
     | RunPlan

@@ -116,13 +116,21 @@ class Listener:
 
 
 class Connection:
-    """A peer's side: one connection to the scheduler, made again by libzmq when it breaks."""
+    """A peer's side: one connection to the scheduler.
+
+    When it breaks, :meth:`broke` says so behind the next :meth:`receive`. libzmq makes it again by itself, but the
+    scheduler would not know us by it: who was welcomed and wants to go on makes a new one. One that was never there yet
+    waits for a scheduler, and what is sent until then with it.
+    """
 
     def __init__(self, host: str, port: int) -> None:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self.socket = _new_socket(self._context, zmq.DEALER)
         self.socket.setsockopt(zmq.RECONNECT_IVL, 50)
-        self.socket.setsockopt(zmq.RECONNECT_IVL_MAX, 2000)
+        self.socket.setsockopt(zmq.RECONNECT_IVL_MAX, 500)
+        self._broke = False
+        self.monitor = self.socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+        self.monitor.setsockopt(zmq.LINGER, 0)
         try:
             self.socket.connect(_endpoint(host, port))
         except zmq.ZMQError as error:
@@ -140,14 +148,26 @@ class Connection:
             ProtocolError: when what answers does not speak Haydi's protocol.
         """
         received: list[Message] = []
+        if (
+            int(self.monitor.getsockopt(_EVENTS)) & _IN
+        ):  # before the messages: what came before the end counts
+            self.monitor.recv_multipart(_NOBLOCK)
+            self._broke = True
         for _ in range(BATCH_MAX):
             if not int(self.socket.getsockopt(_EVENTS)) & _IN:  # cheaper than the exception of a vain attempt
                 break
             received.extend(decode(self.socket.recv_multipart(_NOBLOCK)))
         return received
 
+    def broke(self) -> bool:
+        """Whether it broke since this was asked last."""
+        broke, self._broke = self._broke, False
+        return broke
+
     def close(self, linger_seconds: float = 0.0) -> None:
         """Close; messages on their way get this long to leave."""
+        self.socket.disable_monitor()
+        self.monitor.close()
         self.socket.close(linger=int(linger_seconds * 1000))
         self._context.term()
 
@@ -195,17 +215,21 @@ class Poll:
             self.add(source)
 
     @staticmethod
-    def _key(source: Listener | Connection | int) -> zmq.Socket[bytes] | int:
-        return source if isinstance(source, int) else source.socket
+    def _keys(source: Listener | Connection | int) -> tuple[zmq.Socket[bytes] | int, ...]:
+        if isinstance(source, int):
+            return (source,)
+        return (source.socket, source.monitor) if isinstance(source, Connection) else (source.socket,)
 
     def add(self, source: Listener | Connection | int, write: bool = False, read: bool = True) -> None:
         """Watch a source; again, with other flags, to change them."""
         flags = (_IN if read else 0) | (_OUT if write else 0)
-        self._poller.register(self._key(source), flags)
+        for key in self._keys(source):
+            self._poller.register(key, flags)
 
     def remove(self, source: Listener | Connection | int) -> None:
         """Watch it no more."""
-        self._poller.unregister(self._key(source))
+        for key in self._keys(source):
+            self._poller.unregister(key)
 
     def wait(self, seconds: float | None) -> dict[int, tuple[bool, bool]]:
         """Wait at most this long. Returns descriptor -> (readable, writable), the socket as :data:`SOCKET`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import sys
 
@@ -10,6 +11,7 @@ import click
 
 from haydi import logs
 from haydi._version import __version__
+from haydi.options import Duration
 from haydi.sizes import show_bytes
 from haydi.worker.nursery import Nursery
 
@@ -58,8 +60,16 @@ class _Workers(click.ParamType[int]):
 )  # fmt: skip
 @click.option("--name", default="", help="Name in logs and reports; HOST-PID by default.", show_envvar=True)
 @click.option(
-    "--death-timeout", default=300.0, type=click.FloatRange(min=0.1), metavar="SECONDS", show_envvar=True,
-    help="End when no scheduler has answered for so long.",
+    "--death-timeout", default=300.0, type=Duration(0.1), metavar="DURATION", show_envvar=True,
+    help="End when no scheduler has answered for so long: seconds, or 90s, 45m, 23h.",
+)  # fmt: skip
+@click.option(
+    "--leave-grace", default=5.0, type=Duration(), metavar="DURATION", show_envvar=True,
+    help="When leaving, how long what has begun may go on; what is not through by then runs elsewhere.",
+)  # fmt: skip
+@click.option(
+    "--lifetime", default=None, type=Duration(1.0), metavar="DURATION", show_envvar=True,
+    help="Leave in time to be gone after so long, as 23h or 1d2h; by default the worker stays.",
 )  # fmt: skip
 @click.option(
     "--log-level", default="info", type=click.Choice(["debug", "info", "warning", "error"]), show_envvar=True
@@ -73,6 +83,8 @@ def command(
     deaths_allowed: int,
     name: str,
     death_timeout: float,
+    leave_grace: float,
+    lifetime: float | None,
     log_level: str,
     json_log: bool,
 ) -> None:
@@ -85,11 +97,13 @@ def command(
         haydi-worker 192.168.1.1:8787                # a compute process for each core
         haydi-worker 192.168.1.1:8787 --workers 4
 
-    It may be started before the scheduler, and it joins a run that is going on. SIGTERM and Ctrl-C end it in
-    order: what it had not finished is given to others. What your functions print goes to its stderr, with the
-    log.
+    It may be started before the scheduler, and it joins a run that is going on. SIGTERM, Ctrl-C, `haydi retire` and
+    the end of its --lifetime make it leave: it gives back what it has not begun, finishes and sends what it has within
+    --leave-grace, and ends; no computed work is lost. A second SIGTERM or Ctrl-C ends it at once. What your functions
+    print goes to its stderr, with the log.
 
-    Exit codes: 0 ended in order, 2 wrong usage, 3 no scheduler answered in time, 4 the scheduler refused.
+    Exit codes: 0 left, or ended with the scheduler, 2 wrong usage, 3 no scheduler answered in time, 4 the
+    scheduler refused.
     """  # noqa: D301 - the control character, which tells click to keep the lines
     nursery = Nursery.start()  # before the messaging library makes a thread
     logs.set_up(log_level, json_log)
@@ -105,6 +119,8 @@ def command(
             death_seconds=death_timeout,
             deaths_allowed=deaths_allowed,
             memory_bytes=limit_bytes("--memory-limit", memory_limit, workers),
+            leave_grace_seconds=leave_grace,
+            lifetime_seconds=math.inf if lifetime is None else lifetime,
         )
         server = WorkerServer(nursery, host, port, workers, name, settings)
     except HaydiError as error:

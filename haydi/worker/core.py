@@ -3,11 +3,11 @@
 Messages of the scheduler, events of the compute processes and the time go in; effects come out. It knows
 integers, ids and opaque bytes; sockets, pipes and processes belong to :mod:`haydi.worker.server`.
 
-The state is in :mod:`haydi.worker.state`; who works on what is decided by the :mod:`haydi.worker.foreman`; here is
-what the daemon says to the scheduler, and what it makes of the answers of its slots. Each step the daemon owns is in
-exactly one of: the pool of its run, a segment, a stride, folded in a slot, suspected, or set aside as failed;
-:meth:`WorkerCore.check` asserts it. A step leaves when it is reported, given up, or not needed any more, and the
-scheduler knows of each of these.
+The state is in :mod:`haydi.worker.state`; who works on what is decided by the :mod:`haydi.worker.foreman`; joining and
+leaving is in :mod:`haydi.worker.presence`; here is what the daemon says to the scheduler about runs, and what it makes
+of the answers of its slots. Each step the daemon owns is in exactly one of: the pool of its run, a segment, a stride,
+folded in a slot, suspected, or set aside as failed; :meth:`WorkerCore.check` asserts it. A step leaves when it is
+reported, given up, or not needed any more, and the scheduler knows of each of these.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from haydi.worker.effects import (
 )
 from haydi.worker.foreman import Foreman
 from haydi.worker.marks import Mark
+from haydi.worker.presence import Presence
 from haydi.worker.state import Run, Slot, Stride, WorkerSettings
 
 __all__ = [
@@ -57,15 +58,13 @@ __all__ = [
 ]
 
 
-class WorkerCore:
+class WorkerCore(Presence):
     """The supervisor's state machine (see the module)."""
 
     def __init__(self, settings: WorkerSettings, slots: int, now: float) -> None:
-        self.settings = settings
+        super().__init__(settings, now)
         self.slots = [Slot(i) for i in range(slots)]
         self.runs: dict[int, Run] = {}
-        self.welcome: m.Welcome | None = None
-        self.stopping = False
         #: Bytes of reports that have not reached their client.
         self.flying_bytes = 0
         #: Leases that have come by this connection.
@@ -73,22 +72,15 @@ class WorkerCore:
         #: Idle slots and runs low on work, as last told to the scheduler; None when that is answered.
         self.wanted: tuple[int, frozenset[int]] | None = None
         self._want_at = math.inf
-        self._effects: list[Effect] = []
         self.foreman = Foreman(settings, self.slots, self.runs, self._emit)
-        self._heard_at = now
-        self._connected_at = now
-        self._beat_at = now
-        self._retry_at = now + settings.reconnect_seconds
         self._handlers: dict[type[Any], Callable[[Any, float], None]] = {
-            m.Welcome: self._on_welcome,
-            m.Refused: self._on_refused,
-            m.Unknown: self._on_unknown,
-            m.Heartbeat: lambda message, now: None,
-            m.Stop: self._on_stop,
+            m.Leave: lambda message, now: self._begin_to_leave(message.reason, now),
+            m.Goodbye: self._on_goodbye,
             m.RunPlan: self._on_plan,
             m.Lease: self._on_lease,
             m.Steal: self._on_steal,
             m.Trim: self._on_trim,
+            m.Drain: lambda message, now: self.foreman.drain(message.run, now),
             m.End: self._on_end,
             m.Credit: self._on_credit,
         }
@@ -102,12 +94,15 @@ class WorkerCore:
 
     def handle(self, message: m.Message, now: float, *, more: bool = False) -> list[Effect]:
         """A message of the scheduler; with ``more`` another one follows at once, and the slots wait for the last."""
-        self._heard_at = now
-        handler = self._handlers.get(type(message))
-        if handler is None:
+        if self.stopping:
+            return self._take()
+        if (event := self.contact.handle(message, now)) is not None:
+            self._on_contact(event, now)
+        elif (handler := self._handlers.get(type(message))) is not None:
+            if self.welcome is not None:
+                handler(message, now)
+        elif not isinstance(message, (m.Welcome, m.Unknown, m.Heartbeat)):
             self._note(logging.WARNING, f"dropped a {type(message).__name__} from the scheduler")
-        elif self.welcome is not None or isinstance(message, (m.Welcome, m.Refused, m.Unknown, m.Stop)):
-            handler(message, now)
         return self._take() if more else self._settle(now)
 
     def ready(self, slot: int, pid: int, now: float) -> list[Effect]:
@@ -200,41 +195,44 @@ class WorkerCore:
         place = self.slots[slot]
         if place.ended_for == "memory":
             death = death._replace(memory_bytes=place.memory_bytes, limit_bytes=self.settings.memory_bytes)
+        elif self.departure is not None and not place.ended_for:
+            place.ended_for = "leaving"
         verdict = inquire(place, death, mark, self.settings.deaths_allowed, now)
         for message in verdict.messages:
             self._send(message)
-        expected = self.stopping or place.ended_for == "interrupt"
+        expected = self.stopping or place.ended_for in ("interrupt", "leaving")
         self._note(logging.INFO if expected else logging.WARNING, verdict.text)
         # One that died before it was given anything may not be able to live here at all.
         soon = place.fresh and now - place.died_at < self.settings.respawn_seconds
         fresh = self.slots[slot] = Slot(slot, died_at=now)
-        if not self.stopping:
+        if not self.stopping and self.departure is None:
             if soon:
                 fresh.respawn_at = now + self.settings.respawn_seconds
             else:
                 self._emit(Spawn(slot))
         return self._settle(now)
 
-    def leave(self, now: float) -> list[Effect]:
-        """The daemon ends in order: tell the scheduler, which gives our steps to others."""
-        self.stopping = True
-        self._send(m.Goodbye())
-        return self._take()
-
     def next_deadline(self) -> float:
         """When :meth:`tick` wants to be called at the latest."""
-        at = min(self._beat_at, self._want_at, *(min(s.kill_at, s.respawn_at) for s in self.slots))
-        if self.welcome is None:
-            return min(at, self._retry_at)
-        if any(s.idle for s in self.slots):
+        if self.stopping:
+            return math.inf
+        at = min(
+            self.contact.next_deadline(), self._want_at, *(min(s.kill_at, s.respawn_at) for s in self.slots)
+        )
+        if self.departure is not None:
+            return min(at, self.departure.next_deadline())
+        at = min(at, self.leave_at)
+        if self.welcome is not None and any(s.idle for s in self.slots):
             at = min(at, *map(self.foreman.recut_at, self.slots))
         return at
 
     def tick(self, now: float) -> list[Effect]:
         """Time has passed: heartbeat, a silent scheduler, interrupts without an answer, strides to recut."""
+        absent = self.contact.absent(now) > 0
         for place in self.slots:
             if now >= place.kill_at:
-                if self.congested:  # the answer may be there, and is not read
+                # The answer may be there, and was not read; or the process was stopped together with this one.
+                if self.congested or absent:
                     place.kill_at = now + self.settings.interrupt_grace_seconds
                 else:
                     place.kill_at = now + 1.0
@@ -244,10 +242,11 @@ class WorkerCore:
                 place.respawn_at = math.inf
                 self._emit(Spawn(place.index))
         if not self.stopping:
-            self._keep_in_touch(now)
-        if now >= self._beat_at:
-            self._beat_at = now + (self.welcome.heartbeat_seconds if self.welcome else 1.0)
-        if any(s.idle for s in self.slots):
+            for event in self.contact.tick(now):
+                self._on_contact(event, now)
+        if now >= self.leave_at:
+            self._begin_to_leave(f"its lifetime of {self.settings.lifetime_seconds:g} s ends soon", now)
+        if self.departure is None and any(s.idle for s in self.slots):
             self.foreman.recut(now)
         return self._settle(now)
 
@@ -272,49 +271,15 @@ class WorkerCore:
 
     # --- the connection -------------------------------------------------------------------------------
 
-    def _on_welcome(self, message: m.Welcome, now: float) -> None:
-        self.welcome = message
-        self._beat_at = now + message.heartbeat_seconds
+    def _begin(self) -> None:
         self.wanted = None
         self.leases = 0
-        self._note(logging.INFO, f"connected to cluster {message.cluster} (Haydi {message.version})")
-
-    def _on_refused(self, message: m.Refused, now: float) -> None:
-        self._emit(Exit(4, f"the scheduler refuses this worker: {message.reason}"))
-
-    def _on_unknown(self, message: m.Unknown, now: float) -> None:
-        if self.welcome is not None and not self.stopping:
-            self._note(logging.WARNING, "the scheduler does not know this worker any more; joining again")
-            self._abandon(now)
-
-    def _on_stop(self, message: m.Stop, now: float) -> None:
-        self.stopping = True
-        self._emit(Exit(0, f"the scheduler ended: {message.reason}"))
-
-    def _keep_in_touch(self, now: float) -> None:
-        welcome = self.welcome
-        if welcome is None:
-            if now - self._connected_at > self.settings.death_seconds:
-                self._emit(Exit(3, f"no scheduler answered for {self.settings.death_seconds:g} s"))
-            elif now >= self._retry_at:
-                self._retry_at = now + self.settings.reconnect_seconds
-                self._emit(Reconnect())
-        elif now >= self._beat_at:
-            if now - self._heard_at > welcome.silence_seconds:
-                self._note(logging.WARNING, f"the scheduler is silent for {now - self._heard_at:.1f} s")
-                self._abandon(now)
-            else:
-                self._send(m.Heartbeat())
 
     def _abandon(self, now: float) -> None:
-        """The connection is lost: others will run what we have."""
         for number in list(self.runs):
-            self._on_end(m.End(number), now)
-        self.welcome = None
+            self.foreman.forget(self.runs.pop(number), now)
         self.wanted = None
         self.flying_bytes = 0
-        self._connected_at = now
-        self._retry_at = now
 
     # --- messages about runs --------------------------------------------------------------------------
 
@@ -339,46 +304,12 @@ class WorkerCore:
             self.foreman.recut(now)
 
     def _on_trim(self, message: m.Trim, now: float) -> None:
-        run = self.runs.get(message.run)
-        if run is None:
-            return
-        stop = run.limit = message.stop if run.limit is None else min(message.stop, run.limit)
-        for part in (run.pool, run.failed, run.suspects):
-            part.cut(stop)
-        # What is in a stride or folded beyond the new end is still answered for, and reported as it comes.
-        keep = RangeSet()
-        for place in self.slots:
-            if place.run is run and place.stop > stop:
-                place.stop = max(place.position, stop)
-                if not place.remaining:
-                    place.position = place.stop = 0
-            ours = [stride for stride in place.strides if stride.run is run]
-            if ours and len(ours) == len(place.strides) and ours[0].start >= stop:
-                self.foreman.interrupt(place, ours[-1].number, now)
-            for stride in ours:
-                keep.add(stride.start, stride.stop)
-            if place.folded_run is run:
-                keep.add(place.folded_start, place.folded_stop)
-        run.owned.cut(stop)
-        for start, end in keep:
-            run.owned.add(max(start, stop), end)
+        if (run := self.runs.get(message.run)) is not None:
+            self.foreman.trim(run, message.stop, now)
 
     def _on_end(self, message: m.End, now: float) -> None:
-        run = self.runs.pop(message.run, None)
-        if run is None:
-            return
-        run.ended = True
-        for place in self.slots:
-            if place.run is run:
-                place.drop_segment()
-            if place.folded_run is run:
-                place.drop_folded()
-            ours = [stride.number for stride in place.strides if stride.run is run]
-            if ours:
-                self.foreman.interrupt(place, ours[-1], now)
-            if run.number in place.loaded:
-                place.loaded.discard(run.number)
-                self._emit(Forget(place.index, run.number))
+        if (run := self.runs.pop(message.run, None)) is not None:
+            self.foreman.forget(run, now)
 
     def _on_credit(self, message: m.Credit, now: float) -> None:
         self.flying_bytes = max(0, self.flying_bytes - message.bytes)
@@ -410,10 +341,15 @@ class WorkerCore:
 
     def _settle(self, now: float) -> list[Effect]:
         """After each event: give the slots work, and ask for more when low."""
-        if not self.stopping and self.welcome is not None:
+        if self.departure is not None:
+            self._want_at = math.inf
+            self._depart(self.departure, now)
+        elif not self.stopping and self.welcome is not None:
             for place in self.slots:
                 if place.ready:
                     self.foreman.employ(place, now)
+            for released in self.foreman.drained():
+                self._send(released)
             self._hunger(now)
         else:
             self._want_at = math.inf
@@ -433,18 +369,3 @@ class WorkerCore:
         self._want_at = math.inf
         self.wanted = (idle, low)
         self._send(m.Want(idle, self.leases, tuple(sorted(low))))
-
-    # --- effects --------------------------------------------------------------------------------------
-
-    def _emit(self, effect: Effect) -> None:
-        self._effects.append(effect)
-
-    def _send(self, message: m.Message) -> None:
-        self._effects.append(ToScheduler(message))
-
-    def _note(self, level: int, text: str) -> None:
-        self._effects.append(Note(level, text))
-
-    def _take(self) -> list[Effect]:
-        effects, self._effects = self._effects, []
-        return effects

@@ -46,7 +46,7 @@ def inquire(place: Slot, death: Death, mark: Mark | None, allowed: int, now: flo
     if front is None or front.run.ended:
         return verdict
     run, suspect = front.run, front.suspect
-    run.service_seconds += max(0.0, now - front.begun)
+    run.service_seconds += max(0.0, now - front.begun) / run.plan.priority
     if blamed is None:
         if suspect is not None:
             _suspect(run, [suspect])
@@ -88,6 +88,8 @@ def _give_back(place: Slot) -> int:
 
 
 def _suspect(run: Run, suspects: list[Suspect]) -> None:
+    if run.draining:  # nobody will run them here
+        return
     for start, stop, deaths in suspects:
         needed = run.withdraw(start, stop)
         if start < needed:
@@ -96,7 +98,7 @@ def _suspect(run: Run, suspects: list[Suspect]) -> None:
 
 def _blamed(place: Slot, mark: Mark | None, now: float) -> tuple[int, int] | None:
     """The steps that the process was at, or None when it was at nothing, or ended by us for no fault of a step."""
-    if not place.strides or place.ended_for == "interrupt":
+    if not place.strides or place.ended_for in ("interrupt", "leaving"):
         return None
     stride = place.strides[0]
     if mark is not None:

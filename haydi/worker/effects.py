@@ -87,7 +87,9 @@ class Spawn:
 
 @dataclass(frozen=True, slots=True)
 class Reconnect:
-    """The scheduler does not know us any more: make a new connection and say Hello."""
+    """Make a new connection and say Hello, as the ``epoch``-th time."""
+
+    epoch: int
 
 
 @dataclass(frozen=True, slots=True)

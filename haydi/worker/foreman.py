@@ -13,7 +13,7 @@ What processes died in is *suspected*, and run alone (:mod:`haydi.worker.suspect
 flushes what it has folded before, and gets nothing else meanwhile.
 
 Runs share the slots: a slot that needs work takes it from the client served least so far, and of its runs from the one
-served least.
+served least. Service is charged by time divided by the priority of the run: one of priority 2 gets twice as much.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from collections.abc import Callable
 
 from haydi.ranges import RangeSet
 from haydi.rates import mean_rate, part_of, rate_of, seconds_for, steps_within
-from haydi.worker.effects import Effect, Interrupt, Load, Note, StartStride
+from haydi.wire import messages as m
+from haydi.worker.effects import Effect, Forget, Interrupt, Load, Note, StartStride
 from haydi.worker.state import Run, Slot, Stride, WorkerSettings
 from haydi.worker.suspects import Suspect
 
@@ -51,7 +52,7 @@ class Foreman:
         self.settings = settings
         self.slots = slots
         self.runs = runs
-        #: Slot seconds that each client was served.
+        #: Slot seconds that each client was served, divided by the priority of the run they went to.
         self.owner_seconds: dict[int, float] = {}
         self._emit = emit
         self._next_stride = 0
@@ -71,8 +72,9 @@ class Foreman:
         """A stride has ended at ``stop``: note how fast it was, and who was served."""
         run = stride.run
         owner = run.plan.owner
-        run.service_seconds += seconds
-        self.owner_seconds[owner] = self.owner_seconds.get(owner, 0.0) + seconds
+        charged = seconds / run.plan.priority
+        run.service_seconds += charged
+        self.owner_seconds[owner] = self.owner_seconds.get(owner, 0.0) + charged
         steps = stop - stride.start
         if seconds > 0 and place.run is run:
             if steps:
@@ -93,7 +95,7 @@ class Foreman:
         least = self.settings.low_water_seconds * len(self.slots)
         low = []
         for number, run in self.runs.items():
-            if run.rate is not None:
+            if run.rate is not None and not run.draining:
                 unbegun = run.pool.size + sum(s.remaining for s in self.slots if s.run is run)
                 if seconds_for(unbegun, run.rate) < least:
                     low.append(number)
@@ -120,11 +122,16 @@ class Foreman:
                     return
                 if suspected or run is None or not self._take_segment(place, run, now):
                     if place.folded_run is not None:
-                        self._flush(place, now)
+                        self.flush(place, now)
                     return
             elif place.strides and (place.rate is None or place.strides[0].expected_seconds > 0.2):
                 return
             self._start_next(place, now)
+
+    def flush(self, place: Slot, now: float) -> None:
+        """Have a slot send what it has folded."""
+        assert place.folded_run is not None
+        self._start(place, place.folded_run, place.folded_stop, place.folded_stop, now, flush=True)
 
     def _turn_is_over(self, place: Slot, now: float) -> bool:
         if len(self.runs) < 2 or now - place.chosen_at < self.settings.quantum_seconds:
@@ -154,11 +161,6 @@ class Foreman:
         """Run a suspect alone. It may take its time: only its death or its result says something."""
         suspect = run.suspects.take()
         self._start(place, run, suspect.start, suspect.stop, now, flush=True, suspect=suspect)
-
-    def _flush(self, place: Slot, now: float) -> None:
-        run, at = place.folded_run, place.folded_stop
-        assert run is not None
-        self._start(place, run, at, at, now, flush=True)
 
     def _take_segment(self, place: Slot, run: Run, now: float) -> bool:
         if run is not place.run:
@@ -204,7 +206,7 @@ class Foreman:
         if place.folded_run is not None and not place.strides:
             adjacent = place.folded_run is run and place.folded_stop == place.position
             if not adjacent:
-                self._flush(place, now)
+                self.flush(place, now)
                 return
         start = place.position
         # Towards the end strides shrink, so that there is something to take; the segment of a run that may end early is
@@ -270,6 +272,75 @@ class Foreman:
                 given.add(longest.stop, longest.stop + 1)
         for start, stop in given:
             run.owned.remove(start, stop)
+        return given
+
+    def trim(self, run: Run, stop: int, now: float) -> None:
+        """Steps from ``stop`` on are not needed any more."""
+        stop = run.limit = stop if run.limit is None else min(stop, run.limit)
+        for part in (run.pool, run.failed, run.suspects):
+            part.cut(stop)
+        # What is in a stride or folded beyond the new end is still answered for, and reported as it comes.
+        keep = RangeSet()
+        for place in self.slots:
+            if place.run is run and place.stop > stop:
+                place.stop = max(place.position, stop)
+                if not place.remaining:
+                    place.position = place.stop = 0
+            ours = [stride for stride in place.strides if stride.run is run]
+            if ours and len(ours) == len(place.strides) and ours[0].start >= stop:
+                self.interrupt(place, ours[-1].number, now)
+            for stride in ours:
+                keep.add(stride.start, stride.stop)
+            if place.folded_run is run:
+                keep.add(place.folded_start, place.folded_stop)
+        run.owned.cut(stop)
+        for start, end in keep:
+            run.owned.add(max(start, stop), end)
+
+    def forget(self, run: Run, now: float) -> None:
+        """A run is over: no slot works on it any more."""
+        run.ended = True
+        for place in self.slots:
+            if place.run is run:
+                place.drop_segment()
+            if place.folded_run is run:
+                place.drop_folded()
+            ours = [stride.number for stride in place.strides if stride.run is run]
+            if ours:
+                self.interrupt(place, ours[-1], now)
+            if run.number in place.loaded:
+                place.loaded.discard(run.number)
+                self._emit(Forget(place.index, run.number))
+
+    def drain(self, number: int, now: float) -> None:
+        """Begin nothing more of a run, and end what is being done, so that slots flush what they have folded."""
+        run = self.runs.get(number)
+        if run is None:
+            return
+        run.draining = True
+        while run.pool:
+            run.set_aside(*run.pool.take_first(run.pool.size))
+        for suspect in run.suspects.drain():
+            run.set_aside(suspect.start, suspect.stop)
+        for place in self.slots:
+            if place.run is run:
+                place.return_segment()
+            ours = [stride.number for stride in place.strides if stride.run is run]
+            if ours:
+                self.interrupt(place, ours[-1], now)
+
+    def drained(self) -> list[m.Released]:
+        """Runs of which nothing is left but what is not going to be done: that is given up."""
+        draining = [run for run in self.runs.values() if run.draining and run.owned]
+        if not draining:
+            return []
+        busy = {place.folded_run for place in self.slots}
+        busy.update(stride.run for place in self.slots for stride in place.strides)
+        given = []
+        for run in draining:
+            if run not in busy:
+                given.append(m.Released(run.number, tuple(run.owned)))
+                run.owned, run.failed = RangeSet(), RangeSet()
         return given
 
     def interrupt(self, place: Slot, number: int, now: float) -> None:

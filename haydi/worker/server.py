@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable
 from haydi.errors import ProtocolError
 from haydi.wire import messages as m
 from haydi.wire.death import Death
-from haydi.wire.identity import hello
+from haydi.wire.identity import hello, new_session
 from haydi.wire.transport import SOCKET, Connection, Poll, Wakeup
 from haydi.worker import channel as ch
 from haydi.worker import core as c
@@ -75,6 +75,9 @@ class WorkerServer:
         self._weigh_at = 0.0
         self._wakeup = Wakeup()
         self._reason = ""
+        #: A signal asked for leaving in good order.
+        self._leave_reason = ""
+        self._session = new_session()
         self.exit_code = 0
         self._outgoing: list[m.Message] = []
         self._lifeline: int | None = None
@@ -92,7 +95,7 @@ class WorkerServer:
             c.Interrupt: self._interrupt,
             c.Kill: self._kill,
             c.Spawn: lambda e: nursery.spawn(e.slot),
-            c.Reconnect: lambda e: self._connect_again(),
+            c.Reconnect: self._connect_again,
             c.Exit: self._exit,
             c.Note: lambda e: log.log(e.level, "%s", e.text),
         }
@@ -100,6 +103,13 @@ class WorkerServer:
     def stop(self, reason: str) -> None:
         """End the loop soon. May be called from a signal handler."""
         self._reason = self._reason or reason
+        self._wakeup.set()
+
+    def leave(self, reason: str) -> None:
+        """Leave in good order; asked for again, end at once. May be called from a signal handler."""
+        if self._leave_reason:
+            self.stop(f"{reason} while leaving")
+        self._leave_reason = self._leave_reason or reason
         self._wakeup.set()
 
     def watch(self, descriptor: int) -> None:
@@ -112,7 +122,7 @@ class WorkerServer:
         gc.freeze()  # what was loaded stays: it need not be looked through again and again
         for slot in range(self._slots):
             self._nursery.spawn(slot)
-        self._outgoing.append(hello("worker", self._name, self._slots))
+        self._outgoing.append(hello("worker", self._name, self._slots, session=self._session))
         self._flush()
         try:
             while not self._reason:
@@ -149,6 +159,8 @@ class WorkerServer:
             self.stop("the program that started it ended")
         if self._wakeup.fileno() in ready:
             self._wakeup.clear()
+            if self._leave_reason and core.departure is None:
+                self._apply(core.retire(self._leave_reason, now))
         if now >= core.next_deadline():
             self._apply(core.tick(now))
             self._posted |= self._lazy
@@ -178,6 +190,8 @@ class WorkerServer:
             return
         for left, message in zip(range(len(messages) - 1, -1, -1), messages, strict=True):
             self._apply(self.core.handle(message, now, more=left > 0))
+        if self._connection.broke():
+            self._apply(self.core.broken(now))
 
     def _watch_channels(self) -> None:
         """Poll for what each channel needs now; changes are rare, so the poller is touched rarely."""
@@ -289,12 +303,20 @@ class WorkerServer:
             self._connection.send(self._outgoing)
             self._outgoing = []
 
-    def _connect_again(self) -> None:
+    def _connect_again(self, effect: c.Reconnect) -> None:
         self._poll.remove(self._connection)
         self._connection.close()
         self._connection = Connection(*self._address)
         self._poll.add(self._connection)
-        self._outgoing = [hello("worker", self._name, self._slots)]
+        self._outgoing = [
+            hello(
+                "worker",
+                self._name,
+                self._slots,
+                session=self._session,
+                epoch=effect.epoch,
+            )
+        ]
 
     def _exit(self, effect: c.Exit) -> None:
         self.exit_code = effect.code
@@ -316,9 +338,9 @@ def death_of(event: Died) -> Death:
 
 
 def stop_on_signals(server: WorkerServer) -> None:
-    """SIGTERM and SIGINT end a daemon in order."""
+    """SIGTERM and SIGINT make a daemon leave in good order, a second one at once."""
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda got, frame: server.stop(signal.Signals(got).name))
+        signal.signal(number, lambda got, frame: server.leave(signal.Signals(got).name))
 
 
 def serve_local(nursery: Nursery, slots: int, memory_limit: str = "auto") -> int:

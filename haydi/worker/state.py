@@ -17,6 +17,9 @@ from haydi.worker.suspects import Suspect, Suspects
 
 __all__ = ["Run", "Slot", "Stride", "WorkerSettings"]
 
+#: A daemon with a lifetime is gone so long before it ends.
+LEAVE_MARGIN_SECONDS = 2.0
+
 
 @dataclass(frozen=True)
 class WorkerSettings:
@@ -41,13 +44,23 @@ class WorkerSettings:
     #: ... or more, so that a partial that grows with its steps is not much larger than this when it leaves: it passes
     #: through the memory of the daemon and of the scheduler, and all of it is lost with its process.
     flush_bytes: int = 4 << 20
-    reconnect_seconds: float = 1.0
+    #: How long to be without a scheduler before the daemon ends.
     death_seconds: float = 300.0
     #: So many processes may die in a step before it is held to be poison.
     deaths_allowed: int = 3
     #: What a compute process may use, in bytes; 0 for no limit.
     memory_bytes: int = 0
+    #: How long strides may go on when the daemon leaves.
+    leave_grace_seconds: float = 5.0
+    #: The daemon has left after so long; infinite: it does not leave by itself.
+    lifetime_seconds: float = math.inf
     respawn_seconds: float = 1.0
+
+    @property
+    def working_seconds(self) -> float:
+        """When to begin to leave, so that the daemon is gone when its lifetime ends; at half of it at the earliest."""
+        before_end = self.leave_grace_seconds + LEAVE_MARGIN_SECONDS
+        return max(self.lifetime_seconds / 2, self.lifetime_seconds - before_end)
 
 
 @dataclass(eq=False)
@@ -64,6 +77,8 @@ class Run:
     limit: int | None = None
     #: The scheduler has ended it, or the connection it came by is lost.
     ended: bool = False
+    #: Nothing more of it is begun: what is folded is reported, the rest given up.
+    draining: bool = False
     service_seconds: float = 0.0
     #: Rate of one slot (see :mod:`haydi.rates`).
     rate: int | None = None
@@ -83,6 +98,9 @@ class Run:
 
     def put_back(self, start: int, stop: int) -> None:
         """Steps are not begun (again): into the pool, as far as they are still needed."""
+        if self.draining:
+            self.set_aside(start, stop)
+            return
         needed = self._needed(start, stop)
         self.pool.add(start, needed)
         self.owned.remove(needed, stop)
@@ -113,41 +131,41 @@ class Run:
 
     def suspect(self, start: int, stop: int, deaths: int) -> None:
         """Steps are suspected, as far as they are still needed."""
+        if self.draining:
+            self.set_aside(start, stop)
+            return
         needed = self._needed(start, stop)
         if start < needed:
             self.suspects.add(Suspect(start, needed, deaths))
         self.owned.remove(needed, stop)
 
     def withdraw(self, start: int, stop: int) -> int:
-        """Take steps that were put back out of the pool again, as far as they are needed; returns where that ends."""
+        """Take steps that were put back out again, as far as they are needed; returns where that ends."""
         needed = self._needed(start, stop)
-        self.pool.remove(start, needed)
+        (self.failed if self.draining else self.pool).remove(start, needed)
         return needed
 
     def check(self, slots: list[Slot]) -> None:
         """Assert that each step owned is in exactly one place."""
         assert not self.ended, "a run that ended is still here"
-        parts = [self.pool, self.failed, *(RangeSet([(s.start, s.stop)]) for s in self.suspects)]
-        for place in slots:
-            part = RangeSet()
-            if place.run is self:
-                part.add(place.position, place.stop)
-            if place.folded_run is self:
-                part.add(place.folded_start, place.folded_stop)
-            size = part.size
-            for stride in place.strides:
-                if stride.run is self:
-                    part.add(stride.start, stride.stop)
-                    size += stride.stop - stride.start
-            assert part.size == size, "a slot has a step twice"
-            parts.append(part)
-        assert sum(p.size for p in parts) == self.owned.size, (
-            f"steps of run {self.number:x} are lost or doubled"
-        )
-        assert RangeSet(r for p in parts for r in p) == self.owned
+        spans = [*self.pool, *self.failed, *((s.start, s.stop) for s in self.suspects)]
         if self.limit is not None:
-            for part in parts[: -len(slots)]:
-                assert not part or part.last[1] <= self.limit, "steps that nobody needs are kept"
+            assert all(stop <= self.limit for _, stop in spans), "steps that nobody needs are kept"
+        for place in slots:
+            if place.run is self:
+                spans.append((place.position, place.stop))
+            if place.folded_run is self:
+                spans.append((place.folded_start, place.folded_stop))
+            spans += [(stride.start, stride.stop) for stride in place.strides if stride.run is self]
+        joined: list[tuple[int, int]] = []
+        for start, stop in sorted(span for span in spans if span[0] < span[1]):
+            if joined and joined[-1][1] == start:
+                start = joined.pop()[0]
+            assert not joined or joined[-1][1] < start, (
+                f"step {start} of run {self.number:x} is in two places"
+            )
+            joined.append((start, stop))
+        assert joined == list(self.owned), f"steps of run {self.number:x} are lost: {joined} of {self.owned}"
 
 
 @dataclass(eq=False)
@@ -193,7 +211,7 @@ class Slot:
     fresh: bool = True
     #: What it used when it was last weighed, in bytes.
     memory_bytes: int = 0
-    #: Why we end it: "interrupt" or "memory"; empty while we do not.
+    #: Why we end it: "interrupt" or "memory"; "leaving" when it died while the daemon leaves; else empty.
     ended_for: str = ""
     #: Up to which stride it was told to stop, and until when it may take.
     interrupted: int = -1

@@ -61,6 +61,11 @@ class Suspects:
         """Remove and return the first; there must be one."""
         return self._suspects.pop(0)
 
+    def drain(self) -> list[Suspect]:
+        """Remove and return all."""
+        suspects, self._suspects = self._suspects, []
+        return suspects
+
     def cut(self, stop: int) -> None:
         """Steps from ``stop`` on are not needed any more."""
         self._suspects = [s._replace(stop=min(s.stop, stop)) for s in self._suspects if s.start < stop]

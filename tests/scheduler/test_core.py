@@ -59,12 +59,22 @@ class Desk:
         return self.tell(name, m.Want(0, leases, low))
 
 
-def hello(role: str, name: str, slots: int = 0, protocol: int = m.PROTOCOL_VERSION) -> m.Hello:
-    return m.Hello(role, protocol, "1.2", "3.11", "host", 7, "machine", name, slots)
+def hello(
+    role: str,
+    name: str,
+    slots: int = 0,
+    protocol: int = m.PROTOCOL_VERSION,
+    session: str = "",
+    epoch: int = 1,
+) -> m.Hello:
+    who = ("host", 7, "machine", name, slots, session or name, epoch)
+    return m.Hello(role, protocol, "1.2", "3.11", *who)
 
 
-def submit(run: int = 1, steps: int = 100, early: bool = False, skip: bool = False) -> m.Submit:
-    return m.Submit(run, steps, early, skip, ((0, steps),), b"plan")
+def submit(
+    run: int = 1, steps: int = 100, early: bool = False, skip: bool = False, priority: float = 1.0
+) -> m.Submit:
+    return m.Submit(run, steps, early, skip, priority, ((0, steps),), b"plan")
 
 
 @pytest.fixture
@@ -81,7 +91,7 @@ def desk() -> Desk:
 def test_a_client_hears_of_each_daemon_that_comes_and_goes(desk: Desk):
     assert desk.tell("w1", hello("worker", "w1", 4))["client"] == [m.Cluster(1, 4)]
     assert desk.tell("w2", hello("worker", "w2", 2))["client"] == [m.Cluster(2, 6)]
-    assert desk.tell("w1", m.Goodbye()) == {"client": [m.Cluster(1, 2)]}
+    assert desk.tell("w1", m.Goodbye()) == {"client": [m.Cluster(1, 2)], "w1": [m.Goodbye()]}
     assert desk.lose("w2") == {"client": [m.Cluster(0, 0)]}
     assert desk.lose("w2") == {}
 
@@ -108,7 +118,7 @@ def test_messages_of_the_wrong_role_are_dropped(desk: Desk):
     desk.worker("w")
     assert desk.tell("w", submit()) == {}
     assert desk.tell("client", m.Want(1, 0, ())) == {}
-    assert desk.tell("w", m.Welcome(1, "", "", 1.0, 1.0, 1)) == {}
+    assert desk.tell("w", m.Welcome(1, "", "", 1.0, 1.0, 1, 1.0)) == {}
     assert desk.core.stale_messages == 3
 
 
@@ -116,7 +126,9 @@ def test_a_second_hello_is_a_new_beginning(desk: Desk):
     desk.worker("w")
     desk.tell("client", submit())
     assert desk.core.runs[1].ledger.held
-    desk.tell("w", hello("worker", "w", 3))
+    assert desk.tell("w", hello("worker", "w", 3)) == {}, "the same one again is no news"
+    assert desk.core.runs[1].ledger.held
+    desk.tell("w", hello("worker", "w", 3, epoch=2))
     assert not desk.core.runs[1].ledger.held
     assert desk.core.dealer.slots == 3
 
@@ -124,13 +136,13 @@ def test_a_second_hello_is_a_new_beginning(desk: Desk):
 def test_the_silent_are_given_up_and_told_when_they_speak(desk: Desk):
     desk.worker("w")
     desk.tell("client", submit())
-    for _ in range(9):
+    for _ in range(8):
         desk.tell("client", m.Heartbeat(), after=1.0)
         assert desk.tick()["w"] == [m.Heartbeat()]
-    desk.tell("client", m.Heartbeat(), after=1.5)
+    desk.tell("client", m.Heartbeat(), after=1.0)
     assert desk.tick() == {"client": [m.Cluster(0, 0), m.Heartbeat()]}
     assert desk.core.runs[1].ledger.unassigned.size == 100
-    assert "silent for 10.5 s; 100 steps run again" in desk.notes[-1].text
+    assert "silent for 9.0 s; 100 steps run again" in desk.notes[-1].text
     assert desk.tell("w", m.Report(1, 0, 100, 1.0, b"late")) == {"w": [m.Unknown()]}
 
 
@@ -149,7 +161,7 @@ def test_heartbeats_keep_their_pace_while_somebody_is_idle(desk: Desk):
 
 def test_a_run_from_its_beginning_to_its_end(desk: Desk):
     desk.worker("w")
-    plan = m.RunPlan(1, 1, False, False, 0.1, b"plan")
+    plan = m.RunPlan(1, 1, False, False, 1.0, 0.1, b"plan")
     assert desk.tell("client", submit()) == {"w": [plan, m.Lease(1, 0, 100)]}
     assert desk.busy("w", 1, low=(1,)) == {}
     assert desk.tell("w", m.Report(1, 0, 60, 0.5, b"one")) == {
@@ -270,6 +282,38 @@ def test_steps_behind_a_trim_are_taken_from_those_who_hold_them(desk: Desk):
     assert not desk.core.runs
 
 
+def test_a_draining_run_is_given_to_nobody_and_its_client_is_told_when_all_has_come(desk: Desk):
+    desk.worker("a")
+    desk.tell("client", submit(steps=1000))
+    desk.worker("b")  # it gets something by a steal
+    assert desk.tell("client", m.Drain(1))["a"][0] == m.Drain(1)
+    assert desk.tell("a", m.Report(1, 0, 10, 0.1, b"")) == {
+        "client": [m.Partial(1, 1, 0, 10, 0.1, desk.core.workers[b"a"].label, b"")]
+    }
+    held = desk.core.runs[1].ledger.held
+    for peer, ranges in list(held.items()):
+        sent = desk.tell(peer.decode(), m.Released(1, tuple(ranges)))
+        assert set(sent) <= {"client"}, "what is given up is given to nobody"
+    assert sent == {"client": [m.Drained(1)]}
+    assert desk.tell("client", m.Drain(1)) == {}, "it is told once"
+    assert "a" not in desk.tell("b", m.Want(1, 1, ()))
+
+
+def test_a_drain_of_a_run_that_nobody_works_on_is_answered_at_once(desk: Desk):
+    desk.tell("client", submit())
+    assert desk.tell("client", m.Drain(1)) == {"client": [m.Drained(1)]}
+    assert desk.tell("client", m.Drain(2)) == {}
+    desk.worker("w")
+    assert desk.core.runs[1].ledger.unassigned.size == 100
+
+
+def test_a_daemon_that_dies_owes_a_draining_run_nothing(desk: Desk):
+    desk.worker("w")
+    desk.tell("client", submit())
+    assert desk.tell("client", m.Drain(1)) == {"w": [m.Drain(1)]}
+    assert desk.lose("w")["client"] == [m.Cluster(0, 0), m.Drained(1)]
+
+
 def test_a_trim_can_complete_a_run(desk: Desk):
     desk.worker("w")
     desk.tell("client", submit())
@@ -291,13 +335,13 @@ def test_a_run_belongs_to_its_client(desk: Desk):
 
 def test_ranges_beyond_the_end_are_refused(desk: Desk):
     assert isinstance(
-        desk.tell("client", m.Submit(1, 10, False, False, ((5, 11),), b""))["client"][0], m.RunLost
+        desk.tell("client", m.Submit(1, 10, False, False, 1.0, ((5, 11),), b""))["client"][0], m.RunLost
     )
 
 
 def test_only_the_missing_ranges_are_run(desk: Desk):
     desk.worker("w")
-    sent = desk.tell("client", m.Submit(1, 100, False, False, ((10, 20), (90, 95)), b""))
+    sent = desk.tell("client", m.Submit(1, 100, False, False, 1.0, ((10, 20), (90, 95)), b""))
     assert sent["w"][1:] == [m.Lease(1, 10, 20)]
     desk.tell("w", m.Report(1, 10, 20, 0.1, b""))
     assert desk.tell("w", m.Want(1, 1, ()))["w"] == [m.Lease(1, 90, 95)]
@@ -501,10 +545,21 @@ def test_a_snapshot_is_plain_data(desk: Desk):
 
     desk.worker("w", 3)
     desk.tell("client", submit())
-    snapshot = json.loads(json.dumps(desk.core.snapshot()))
+    snapshot = json.loads(json.dumps(desk.core.snapshot(desk.now + 2.0)))
     assert snapshot["slots"] == 3
-    assert snapshot["runs"] == [
-        {"run": 1, "steps": 100, "merged": 0, "unassigned": 0, "workers": 1, "steals": 0}
-    ]
-    assert snapshot["workers"][0]["name"] == "w"
+    (run,) = snapshot["runs"]
+    assert run.pop("seconds") == pytest.approx(2.0)
+    assert run == {
+        "run": 1,
+        "host": "host",
+        "pid": 7,
+        "priority": 1.0,
+        "steps": 100,
+        "merged": 0,
+        "unassigned": 0,
+        "workers": 1,
+        "steals": 0,
+    }
+    (worker,) = snapshot["workers"]
+    assert (worker["name"], worker["state"], worker["held"]) == ("w", "working", 100)
     assert snapshot["clients"][0]["runs"] == 1

@@ -85,6 +85,8 @@ class Connection:
         self.alive = True
         #: Messages under way, both ways.
         self.flying = 0
+        #: What waits for a scheduler to be there at all; None when one is.
+        self.waiting: list[list[m.Message]] | None = None
         self._clock = clock
         self._network = network
         self._rng = rng
@@ -100,6 +102,9 @@ class Connection:
             assert decoded == messages
             assert list(map(type, decoded)) == list(map(type, messages))
             messages = decoded
+        if self.waiting is not None:
+            self.waiting.append(messages)
+            return
         network, rng = self._network, self._rng
         delay = network.latency + (rng.expovariate(1 / network.jitter) if network.jitter else 0.0)
         if network.spike_share and rng.random() < network.spike_share:
@@ -107,6 +112,12 @@ class Connection:
         arrival = self._last[up] = max(self._last[up], self._clock.now + delay)
         self.flying += 1
         self._clock.at(arrival, self._deliver, messages, up)
+
+    def establish(self) -> None:
+        """There is a scheduler: send it what has waited."""
+        waiting, self.waiting = self.waiting or [], None
+        for messages in waiting:
+            self.send(messages, up=True)
 
     def cut(self) -> None:
         """Lose what is under way, and the identity."""

@@ -4,6 +4,10 @@ The same seed gives the same world to the last event, so a failure is replayed b
 
     python -m tests.simulation.world --seed 17 --verbose
 
+Many are tried, and those that fail listed, by::
+
+    python -m tests.simulation.world --seed 0 --count 100000 --jobs 2
+
 A world has a rough time and a calm one. In the rough time faults happen; when it is calm, all that is alive works,
 and there is at least one daemon. From then on each run has to end within a bound on virtual time: that is what
 "nobody waits for ever" means here.
@@ -12,9 +16,10 @@ and there is at least one daemon. From then on each run has to end within a boun
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import sys
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from random import Random
@@ -65,7 +70,8 @@ class World:
         self.clock = Clock()
         self.checks = checks
         self.verbose = verbose
-        self.story: list[str] = []
+        #: The last events: time and what there is to say, not yet a text.
+        self.story: deque[tuple[object, ...]] = deque(maxlen=STORY_LINES)
         self.jobs: dict[bytes, Job] = {}
         self.daemons: list[DaemonNode] = []
         self.clients: list[ClientNode] = []
@@ -75,8 +81,10 @@ class World:
         #: Compute processes that were started.
         self.births = 0
         self.calm_at = 0.0
+        #: The scheduler may be gone for good.
+        self.may_lose_runs = False
         self._settings = replace(worker_settings or WorkerSettings(), memory_bytes=MEMORY_BYTES)
-        self._identities = 0
+        self._identities = self._numbers = 0
         self.scheduler = SchedulerNode(self, settings or SchedulerSettings())
         self.scheduler.arm()
 
@@ -91,7 +99,10 @@ class World:
             self.scheduler.do(self.scheduler.on_message, connection, message)
 
         connection = Connection(self.clock, self.network, self.rng, identity, to_scheduler, peer.on_wire)
-        self.scheduler.connections[identity] = connection
+        if self.scheduler.down:
+            connection.waiting = []
+        else:
+            self.scheduler.connections[identity] = connection
         return connection
 
     def tell_lost(self, identity: bytes) -> None:
@@ -112,26 +123,29 @@ class World:
         client.arm()
         return client
 
-    def add_run(self, client: ClientNode, job: Job, at: float = 0.0) -> ClientRun:
+    def new_number(self) -> int:
+        """A number for a run."""
+        self._numbers += 1
+        return self._numbers - 1
+
+    def add_run(self, client: ClientNode, job: Job, at: float = 0.0, priority: float = 1.0) -> ClientRun:
         """A client will start a run."""
-        number = len(self.runs)
+        number = self.new_number()
         payload = b"plan %d" % number
         self.jobs[payload] = job
-        run = ClientRun(client, number, job, payload)
+        run = ClientRun(client, number, job, payload, priority)
         self.runs.append(run)
         self.clock.at(at, client.do, client.submit, run)
         return run
 
     # --- running --------------------------------------------------------------------------------------
 
-    def log(self, text: str) -> None:
-        """Note an event for who wants to see how it came."""
+    def log(self, *parts: object) -> None:
+        """Note an event for who wants to see how it came; to make a text of it is dear, and mostly nobody wants to."""
         if self.verbose:
-            print(f"{self.clock.now:12.6f} {text}")
+            print(_told((self.clock.now, *parts)))
         elif self.checks:
-            self.story.append(f"{self.clock.now:12.6f} {text}")
-            if len(self.story) > 4 * STORY_LINES:
-                del self.story[: -2 * STORY_LINES]
+            self.story.append((self.clock.now, *parts))
 
     def run_until(self, condition: Callable[[], bool], limit: float) -> None:
         """Let events happen until a condition holds.
@@ -172,7 +186,7 @@ class World:
 
     def check_agreement(self) -> None:
         """Compare the books of scheduler and daemons, where nothing is under way."""
-        if self.scheduler.paused:
+        if self.scheduler.paused or self.scheduler.down:
             return
         for daemon in self.daemons:
             connection = daemon.connection
@@ -186,15 +200,19 @@ class World:
 
     def _calm(self) -> None:
         self.log("calm")
+        self.scheduler.start()
         nodes: list[Node] = [self.scheduler, *self.daemons, *self.clients]
         for node in nodes:
             node.wake()
-        if all(daemon.dead for daemon in self.daemons):
+        if not self._staying():
             self.add_daemon(2)
+
+    def _staying(self) -> list[DaemonNode]:
+        return [daemon for daemon in self.daemons if not daemon.dead and daemon.core.departure is None]
 
     def _limit(self) -> float:
         """When all runs have to be over: after giving up the silent, and doing all work some times over."""
-        alive = [daemon for daemon in self.daemons if not daemon.dead]
+        alive = self._staying()
         speed = sum(daemon.speed * len(daemon.core.slots) for daemon in alive)
         work = sum(run.job.costs.of(0, run.job.steps) for run in self.runs if not run.job.early)
         work += sum(run.job.costs.of(0, min(run.job.steps, 4000)) for run in self.runs if run.job.early)
@@ -212,6 +230,10 @@ class World:
         return submitted + 60.0 + 3 * work / speed + 8 * giant + 0.2 * deaths + 2 * trip * trips
 
 
+def _told(entry: tuple[object, ...]) -> str:
+    return f"{entry[0]:12.6f} {' '.join(map(str, entry[1:]))}"
+
+
 @dataclass
 class Roughness:
     """How many faults happen in the rough time, by kind."""
@@ -223,16 +245,18 @@ class Roughness:
         mood = rng.choice(["calm", "mild", "mild", "harsh"])
         if mood == "calm":
             return Roughness()
-        kinds = ["join", "leave", "kill", "crash", "slow", "pause", "cut"]
+        kinds = ["join", "leave", "leave at once", "kill", "restart", "crash", "slow", "pause", "cut", "jump"]
         counts = {kind: rng.choice([0, 0, 1, 2]) for kind in kinds}
         counts["crash"] += rng.choice([0, 3])
         if mood == "harsh":
             for kind in kinds:
                 counts[kind] += rng.randrange(3)
             counts["pause client"] = rng.randrange(2)
-            counts["cut client"] = int(rng.random() < 0.2)
+            counts["cut client"] = rng.choice([0, 0, 1, 2])
             counts["pause scheduler"] = int(rng.random() < 0.3)
-            counts["restart scheduler"] = int(rng.random() < 0.3)
+        counts["jump client"] = int(rng.random() < 0.2)
+        counts["jump scheduler"] = int(rng.random() < 0.2)
+        counts["restart scheduler"] = rng.choice([0, 0, 0, 1, 1, 2])
         return Roughness(counts)
 
 
@@ -268,7 +292,8 @@ def _add_client(world: World, rng: Random, *, calm: bool, faults: bool) -> None:
     client = world.add_client()
     for _ in range(rng.choice([1, 1, 2, 3])):
         job = random_job(rng, rng.choice([0.01, 0.5, 4.0, 20.0]), calm=calm)
-        run = world.add_run(client, job, rng.choice([0.0, 0.5, rng.uniform(0, 5)]))
+        at, priority = rng.choice([0.0, 0.5, rng.uniform(0, 5)]), rng.choice([1.0, 1.0, 0.3, 5.0])
+        run = world.add_run(client, job, at, priority)
         world.log(f"{client.name} will run {run.number}: {job.describe()}")
         if rng.random() < 0.08:
             state = rng.choice(["timeout", "cancelled"])
@@ -295,16 +320,32 @@ def _fault(world: World, rng: Random, kind: str) -> None:
         world.add_daemon(rng.choice([1, 2, 3]), rng.choice([1.0, 0.4]))
     elif kind == "pause scheduler":
         world.scheduler.pause(rng.uniform(0.1, 15.0))
+    elif kind == "jump scheduler":
+        world.scheduler.jump(rng.choice([0.7, 5.0, 4000.0]))
     elif kind == "restart scheduler":
-        world.scheduler.restart()
-    elif kind in ("pause client", "cut client"):
+        world.scheduler.crash(rng.choice([0.0, 0.05, 1.8, 12.0]) * rng.uniform(0.5, 1.5))
+    elif kind in ("pause client", "cut client", "jump client"):
         client = rng.choice(world.clients)
-        if not client.dead:
-            client.pause(rng.uniform(0.1, 20.0)) if kind == "pause client" else client.rewire()
+        if client.dead:
+            pass
+        elif kind == "pause client":
+            client.pause(rng.uniform(0.1, 20.0))
+        elif kind == "jump client":
+            client.jump(rng.choice([0.7, 5.0, 4000.0]))
+        else:
+            client.disconnect(told=rng.random() < 0.5)
     elif alive:
         daemon = rng.choice(alive)
         if kind == "leave":
+            daemon.do(daemon.retire)
+        elif kind == "leave at once":
             daemon.do(daemon.leave)
+        elif kind == "jump":
+            daemon.jump(rng.choice([0.7, 5.0, 4000.0]))
+        elif kind == "restart":
+            daemon.kill(rng.choice(["seen", "closed", "silent"]))
+            again = min(world.clock.now + rng.uniform(0.0, 2.0), world.calm_at - 0.001)
+            world.clock.at(again, world.add_daemon, len(daemon.computes), daemon.speed)
         elif kind == "kill":
             daemon.kill(rng.choice(["seen", "closed", "silent"]))
         elif kind == "crash":
@@ -316,7 +357,7 @@ def _fault(world: World, rng: Random, kind: str) -> None:
         else:
             assert kind == "cut", kind
             world.log(f"the connection of {daemon.name} breaks")
-            daemon.rewire()
+            daemon.disconnect(told=rng.random() < 0.5)
 
 
 def run_seed(seed: int, *, verbose: bool = False) -> World:
@@ -329,7 +370,7 @@ def run_seed(seed: int, *, verbose: bool = False) -> World:
     try:
         world.finish()
     except BaseException as error:
-        story = "" if verbose else "\n".join(world.story[-STORY_LINES:])
+        story = "" if verbose else "\n".join(map(_told, world.story))
         raise SimulationError(
             f"seed {seed} at {world.clock.now:.6f} s: {error!r}\n{story}\n"
             f"see it again: python -m tests.simulation.world --seed {seed} --verbose"
@@ -337,30 +378,42 @@ def run_seed(seed: int, *, verbose: bool = False) -> World:
     return world
 
 
+def _try_seeds(seeds: range) -> dict[int, str]:
+    """What went wrong, by seed."""
+    wrong: dict[int, str] = {}
+    for seed in seeds:
+        try:
+            run_seed(seed)
+        except SimulationError as error:
+            wrong[seed] = repr(error.__cause__)
+    return wrong
+
+
 def main() -> int:
     """Replay a seed, or try many."""
     parser = argparse.ArgumentParser(description="Run worlds of the simulation.")
     parser.add_argument("--seed", type=int, default=0, help="the (first) seed")
     parser.add_argument("--count", type=int, default=1, help="how many seeds from there on")
+    parser.add_argument("--jobs", type=int, default=1, help="in so many processes")
     parser.add_argument("--verbose", action="store_true", help="print each event")
-    parser.add_argument("--keep-going", action="store_true", help="list all seeds that fail")
     arguments = parser.parse_args()
-    failed = 0
+    first, end = arguments.seed, arguments.seed + arguments.count
+    if arguments.count == 1:
+        world = run_seed(first, verbose=arguments.verbose)
+        print(f"seed {first}: fine, {world.clock.events} events, {world.clock.now:.1f} s of virtual time")
+        return 0
     began = time.perf_counter()
-    for seed in range(arguments.seed, arguments.seed + arguments.count):
-        try:
-            world = run_seed(seed, verbose=arguments.verbose)
-        except SimulationError as error:
-            failed += 1
-            if not arguments.keep_going:
-                raise
-            print(f"seed {seed}: {error.__cause__!r}")
-        else:
-            if arguments.count == 1:
-                print(
-                    f"seed {seed}: fine, {world.clock.events} events, {world.clock.now:.1f} s of virtual time"
-                )
-    print(f"{arguments.count} seeds, {failed} failed, {time.perf_counter() - began:.1f} s")
+    failed = 0
+    pieces = [range(at, min(at + 50, end)) for at in range(first, end, 50)]
+    with multiprocessing.get_context("spawn").Pool(arguments.jobs) as pool:
+        for wrong in pool.imap(_try_seeds, pieces):
+            failed += len(wrong)
+            for seed, problem in wrong.items():
+                print(f"seed {seed}: {problem}", flush=True)
+    seconds = time.perf_counter() - began
+    print(
+        f"{arguments.count} seeds, {failed} failed, {seconds:.1f} s: {arguments.count / seconds:.1f} a second"
+    )
     return 1 if failed else 0
 
 

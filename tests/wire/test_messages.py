@@ -34,6 +34,8 @@ INTS = dict.fromkeys(["protocol", "pid", "slots", "daemons", "idle"], st.integer
 def field_values(name: str, hint: Any) -> st.SearchStrategy[Any]:
     if name == "share":
         return st.floats(0, 1)
+    if name == "priority":
+        return st.floats(0, 1e12, exclude_min=True)
     if name in ("ranges", "low"):
         return ranges if name == "ranges" else st.lists(ids, max_size=4).map(tuple)
     if hint is int:
@@ -58,8 +60,8 @@ any_message = st.one_of([messages_of(kind) for kind in KINDS])
 
 
 def test_every_kind_of_message_is_known():
-    assert len(KINDS) == 24
-    assert len(set(KINDS)) == 24
+    assert len(KINDS) == len(codec._CODES) == 31
+    assert len(set(KINDS)) == 31
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
@@ -179,8 +181,10 @@ REFUSED: list[tuple[m.Message, int, Any, str]] = [
     (m.Released(1, ()), 2, [[4, 6], [1, 2]], "in order, apart and not empty"),
     (m.Released(1, ()), 2, [[4, 6, 8]], "a pair of steps"),
     (m.Released(1, ()), 2, [[i, i + 1] for i in range(0, 1 << 18, 2)], "at most 65536 ranges"),
-    (m.Submit(1, 5, False, False, (), b""), 3, 1, "Submit.early"),
-    (m.Submit(1, 5, False, False, (), b""), 4, None, "Submit.skip"),
+    (m.Submit(1, 5, False, False, 1.0, (), b""), 3, 1, "Submit.early"),
+    (m.Submit(1, 5, False, False, 1.0, (), b""), 4, None, "Submit.skip"),
+    (m.Submit(1, 5, False, False, 1.0, (), b""), 5, 0.0, "Submit.priority"),
+    (m.Submit(1, 5, False, False, 1.0, (), b""), 5, math.inf, "Submit.priority"),
     (m.Stop("why"), 1, "x" * 5000, "Stop.reason"),
     (m.Stop("why"), 1, b"bytes", "Stop.reason"),
     (m.Want(1, 1, ()), 1, 1 << 31, "Want.idle"),

@@ -14,7 +14,7 @@ from haydi.worker import core as c
 from haydi.worker.marks import WORKING, Mark
 
 DEATH = Death(1000, "host", signal="SIGKILL")
-WELCOME = m.Welcome(m.PROTOCOL_VERSION, "1", "cluster", 1.0, 10.0, 1 << 20)
+WELCOME = m.Welcome(m.PROTOCOL_VERSION, "1", "cluster", 1.0, 10.0, 1 << 20, 30.0)
 
 
 class Bench:
@@ -110,9 +110,14 @@ class Bench:
 
 
 def plan_of(
-    run: int = 1, owner: int = 1, early: bool = False, skip: bool = False, flush_seconds: float = 0.1
+    run: int = 1,
+    owner: int = 1,
+    early: bool = False,
+    skip: bool = False,
+    flush_seconds: float = 0.1,
+    priority: float = 1.0,
 ) -> m.RunPlan:
-    return m.RunPlan(run, owner, early, skip, flush_seconds, b"plan")
+    return m.RunPlan(run, owner, early, skip, priority, flush_seconds, b"plan")
 
 
 def strides(effects: list[c.Effect]) -> list[tuple[int, int]]:
@@ -167,10 +172,14 @@ def test_a_silent_scheduler_is_given_up_and_looked_for():
     done = bench.tick(1.5)
     assert not bench.core.runs
     assert c.Forget(0, 1) in done
-    assert c.Reconnect() in done
-    assert c.Reconnect() not in bench.tick(0.5)
-    assert c.Reconnect() in bench.tick(0.5)
-    assert c.Exit(3, "no scheduler answered for 300 s") in bench.tick(300.0)
+    calls = [effect for effect in done if isinstance(effect, c.Reconnect)]
+    for _ in range(290):
+        calls += [effect for effect in bench.tick(1.0) if isinstance(effect, c.Reconnect)]
+    assert [call.epoch for call in calls] == list(range(2, 2 + len(calls))), "each is of an epoch of its own"
+    assert 290 / 5 < len(calls) < 290 / 3, "not too often"
+    ends = [effect for _ in range(20) for effect in bench.tick(1.0) if isinstance(effect, c.Exit)]
+    assert [end.code for end in ends] == [3]
+    assert "no scheduler answered for 30" in ends[0].reason
 
 
 @pytest.mark.parametrize(
@@ -366,6 +375,32 @@ def test_a_slow_stride_that_ignores_interrupts_is_killed_when_its_run_is_over():
     assert c.Kill(slow.index, "did not answer an interrupt") in bench.tick(0.6)
 
 
+def test_at_a_drain_slots_flush_what_they_have_folded_and_the_rest_is_given_up():
+    bench = busy_bench(1000)
+    first, second = bench.waiting[0]
+    bench.answer(stop=first.stop, seconds=0.05)
+    assert bench.hear(m.Drain(1)) == [c.Interrupt(0, bench.waiting[0][-1].number)]
+    for stride in (second, bench.waiting[0][-1]):  # what was cut off is as if it had never begun
+        bench.answer(stop=stride.start, seconds=0.0)
+    (flush,) = bench.waiting[0]
+    assert (flush.start, flush.stop, flush.flush) == (first.stop, first.stop, True)
+    bench.answer(flushed=(10, first.stop), payload=b"sum")
+    assert bench.said()[:2] == [
+        m.Report(1, 10, first.stop, 0.05, b"sum"),
+        m.Released(1, ((first.stop, 1000),)),
+    ]
+    assert not bench.core.runs[1].owned
+    assert not strides(bench.hear(m.Heartbeat()))
+
+
+def test_a_drain_of_a_run_that_is_not_begun_gives_all_of_it_up():
+    bench = Bench(ready=False)
+    bench.lease(0, 1000)
+    bench.hear(m.Drain(1))
+    assert m.Released(1, ((0, 1000),)) in bench.said()
+    assert bench.hear(m.Drain(1), m.Drain(7)) == []
+
+
 def test_what_is_behind_a_trim_is_dropped():
     bench = busy_bench()
     begun = bench.waiting[0][-1].stop
@@ -390,7 +425,7 @@ def test_answers_from_before_a_rejoin_count_for_nothing():
     """The same run comes again by the new connection, while the old stride is still at work."""
     bench = busy_bench()
     old = bench.waiting[0][0]
-    assert c.Reconnect() in bench.hear(m.Unknown())
+    assert c.Reconnect(2) in bench.hear(m.Unknown())
     bench.hear(WELCOME)
     bench.lease(0, 100_000)
     bench.answer(stop=old.stop, flushed=(10, old.stop), payload=b"old")

@@ -9,7 +9,7 @@ LIMIT = 1 << 20
 
 
 def fresh_run() -> Run:
-    return Run(m.RunPlan(1, 1, False, False, 0.1, b""))
+    return Run(m.RunPlan(1, 1, False, False, 1.0, 0.1, b""))
 
 
 def test_nothing_is_known_before_the_first_partial() -> None:
