@@ -25,7 +25,7 @@ import haydi
 from haydi._version import __version__
 
 if TYPE_CHECKING:
-    from tests.conftest import Stock
+    from tests.stock import Stock
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "haydi"
