@@ -227,6 +227,7 @@ def test_scripts_can_be_run():
     assert {
         "scripts/test",
         "scripts/demo",
+        "scripts/chaos",
         "scripts/haydi-scheduler",
         "scripts/haydi-worker",
         ".ci/run",

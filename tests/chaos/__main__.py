@@ -65,6 +65,7 @@ def play(told: argparse.Namespace, options: Options, stage: Stage, network: Netw
             book.problem(time.monotonic(), f"left behind: {what}")
     finally:
         stage.kill_all()
+        stage.remove_shared()
         if network is not None:
             network.close()
             for what in network.left():

@@ -9,9 +9,13 @@ import argparse
 import faulthandler
 import json
 import logging
+import mmap
+import os
 import random
 import signal
+import subprocess
 import sys
+import tempfile
 import time
 import warnings
 
@@ -21,6 +25,16 @@ from tests.chaos.jobs import JOBS, check
 
 def tell(**what: object) -> None:
     print(json.dumps(what), flush=True)
+
+
+def leave_things_behind() -> object:
+    """A process, a temporary file and shared memory."""
+    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+    os.close(tempfile.mkstemp()[0])
+    memory = tempfile.NamedTemporaryFile(prefix="haydi-chaos-", dir="/dev/shm", delete=False)  # noqa: SIM115
+    memory.write(b"x")
+    memory.flush()
+    return mmap.mmap(memory.fileno(), 0)
 
 
 def main() -> int:
@@ -33,6 +47,9 @@ def main() -> int:
     parser.add_argument(
         "--wrong", action="store_true", help="claim a wrong result, to see whether it is noticed"
     )
+    parser.add_argument(
+        "--orphan", action="store_true", help="leave things behind, to see whether they are noticed"
+    )
     parser.add_argument("--stuck", action="store_true", help="never end a run, to see whether it is noticed")
     options = parser.parse_args()
     asked_to_stop = []
@@ -41,6 +58,7 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     warnings.simplefilter("ignore", RuntimeWarning)  # a scheduler without workers: they come and go here
     rng = random.Random(options.seed)
+    kept = leave_things_behind() if options.orphan else None
     if options.own:
         context = hd.DistributedContext(spawn_workers=options.own)
     else:
@@ -59,6 +77,7 @@ def main() -> int:
             outcome = check(job, ctx)
             what = "wrong" if options.wrong else outcome.what
             tell(what=what, job=name, text=outcome.text, seconds=time.monotonic() - began)
+    del kept
     tell(what="end")
     return 0
 

@@ -31,6 +31,8 @@ __all__ = ["Director", "Options"]
 GRACE_SECONDS = 60.0
 PEACE_SECONDS = 8.0
 LOOK_SECONDS = 0.03
+#: How often it is noted which shared memory is ours.
+NOTE_SECONDS = 1.0
 #: Within which time the processes of one that was killed have to be gone, and a leaving daemon too.
 TREE_SECONDS = 10.0
 LEAVE_SECONDS = 40.0
@@ -86,6 +88,7 @@ class Director:
         self._scheduler_free_at = 0.0
         self._killed_clients: dict[int, float] = {}
         self._status_at = 0.0
+        self._note_at = 0.0
         self._own_free_at = 0.0
 
     # --- the play -------------------------------------------------------------------------------------
@@ -151,6 +154,9 @@ class Director:
                 if code is not None:
                     self._hear(member, now)
                     self._on_end(member, code, now)
+        if now >= self._note_at:
+            self._note_at = now + NOTE_SECONDS
+            self.stage.note()
         self._look_at_status(now)
         self._look_at_promises(now)
         hung = self.book.hung(now)
@@ -325,7 +331,9 @@ class Director:
         """End a member; another one takes its place after a while."""
         self.book.fault(kind, f"{member.name}, pid {member.pid}, back after {back_seconds:.1f} s", now)
         member.state = "leaving"
-        member.codes = (0,) if how == signal.SIGTERM else (-how,)
+        # One that has not said a word yet cannot know what SIGTERM means.
+        ready = how == signal.SIGTERM and member.last_words()
+        member.codes = (0,) if ready else (0, -how) if how == signal.SIGTERM else (-how,)
         self._expect_gone(member, now, LEAVE_SECONDS if how == signal.SIGTERM else TREE_SECONDS)
         if member.kind == "client":
             self._killed_clients[member.pid] = now

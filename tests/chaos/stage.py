@@ -127,7 +127,8 @@ class Stage:
         self.directory = Path(tempfile.mkdtemp(prefix="haydi-chaos-", dir=self.logs))
         self.temporary = self.directory / "tmp"
         self.temporary.mkdir()
-        self._before = _shared()
+        self._shared: set[str] = set()
+        self._pids: set[int] = set()
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port: int = free.getsockname()[1]
@@ -203,6 +204,14 @@ class Stage:
         """The members of some kinds that are in a state."""
         return [member for member in self.members if member.kind in kinds and member.state == state]
 
+    def note(self) -> None:
+        """Note what our processes share by name just now: what others share is in the same place."""
+        for member in self.members:
+            if member.state != "ended":
+                for pid in (member.pid, *(process.pid for process in member.tree())):
+                    self._pids.add(pid)
+                    self._shared |= _shared_by(pid)
+
     def kill_all(self) -> None:
         """End everything that was started from here, at once."""
         while found := marked():
@@ -229,13 +238,19 @@ class Stage:
         for process in marked():
             with contextlib.suppress(psutil.Error):
                 found.append(f"process {process.pid} ({process.status()}): {' '.join(process.cmdline())}")
-        if found:
-            return found
         found += [f"temporary file {path}" for path in self.temporary.iterdir()]
-        new = _shared() - self._before
-        found += [f"shared memory or semaphore {what}" for what in sorted(new - _mapped(new))]
+        found += [
+            f"shared memory or semaphore {path}" for path in sorted(self._shared) if os.path.exists(path)
+        ]
+        found += [f"System V {what}" for what in sorted(_system_v(self._pids))]
         found += [f"socket {what}" for what in _sockets(self.port)]
         return found
+
+    def remove_shared(self) -> None:
+        """Remove the shared memory of ours that was left behind, once that is known."""
+        for path in self._shared:
+            with contextlib.suppress(OSError):
+                os.unlink(path)
 
     def close(self, keep: bool) -> None:
         """Remove the directory, unless its logs are to be kept."""
@@ -243,22 +258,22 @@ class Stage:
             shutil.rmtree(self.directory)
 
 
-def _shared() -> set[str]:
-    """What processes share by name: POSIX shared memory and semaphores, System V queues, semaphores and memory."""
-    names = {str(path) for path in SHARED.iterdir()} if SHARED.is_dir() else set()
+def _shared_by(pid: int) -> set[str]:
+    """POSIX shared memory and semaphores that a process has mapped."""
+    with contextlib.suppress(OSError):
+        text = Path(f"/proc/{pid}/maps").read_text("utf-8", "replace")
+        return {line.split(maxsplit=5)[5] for line in text.splitlines() if f" {SHARED}/" in line}
+    return set()
+
+
+def _system_v(pids: set[int]) -> Iterator[str]:
+    """System V shared memory, semaphores and queues whose last user was one of ours, or whose maker was."""
     for table in SYSTEM_V.iterdir() if SYSTEM_V.is_dir() else ():
-        names |= {f"{table.name} {' '.join(line.split()[:2])}" for line in table.read_text().splitlines()[1:]}
-    return names
-
-
-def _mapped(names: set[str]) -> set[str]:
-    """Those that living processes use: asked when none of ours is left, so they are somebody else's."""
-    found = set()
-    for maps in Path("/proc").glob("[0-9]*/maps") if names else ():
-        with contextlib.suppress(OSError):
-            text = maps.read_text("utf-8", "replace")
-            found |= {name for name in names if name in text}
-    return found
+        head, *lines = (line.split() for line in table.read_text().splitlines())
+        for line in lines:
+            told = dict(zip(head, line, strict=False))
+            if {int(told[name]) for name in ("cpid", "lpid", "lspid", "lrpid") if name in told} & pids:
+                yield f"{table.name} {line[0]} {line[1]}"
 
 
 def _sockets(port: int) -> list[str]:
