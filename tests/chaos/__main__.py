@@ -7,6 +7,7 @@ import random
 import signal
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -57,13 +58,15 @@ def interrupt(number: int, frame: FrameType | None) -> None:
 
 def play(told: argparse.Namespace, options: Options, stage: Stage, network: Network | None) -> Book:
     """The whole play; afterwards nothing is left, whatever happened."""
-    book = Book(told.bound)
+    book = Book(told.bound, partial(print, flush=True))
     director = Director(options, stage, book, network)
     try:
         director.play()
         for what in stage.leftovers():
             book.problem(time.monotonic(), f"left behind: {what}")
     finally:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)  # what follows takes a moment, and must not be left halfway
         stage.kill_all()
         stage.remove_shared()
         if network is not None:

@@ -89,8 +89,8 @@ class Network:
 
     def _namespace(self, name: str, number: int) -> Host:
         netns = self._netns(name)
-        _ip("netns", "add", netns)
         self._made.append(netns)
+        _ip("netns", "add", netns)
         _ip("-n", netns, "link", "set", "lo", "up")
         boot = self.directory / f"boot-{name}"
         boot.write_text(f"{uuid.uuid4()}\n")
