@@ -61,7 +61,8 @@ def play(told: argparse.Namespace, options: Options, stage: Stage, network: Netw
     book = Book(told.bound, partial(print, flush=True))
     director = Director(options, stage, book, network)
     try:
-        director.play()
+        if not director.play():
+            stage.kill_all()  # nobody was told to end
         for what in stage.leftovers():
             book.problem(time.monotonic(), f"left behind: {what}")
     finally:

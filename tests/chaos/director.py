@@ -93,8 +93,8 @@ class Director:
 
     # --- the play -------------------------------------------------------------------------------------
 
-    def play(self) -> None:
-        """Harm for the time that was asked for, then peace; stops early at a hang."""
+    def play(self) -> bool:
+        """Harm for the time that was asked for, then peace. False when a hang put an end to it."""
         self.book.began_at = self.book.ended_at = now = time.monotonic()
         self._start_cast()
         end = now + self.options.seconds
@@ -107,9 +107,9 @@ class Director:
                 choice = next(script)
                 at = now + choice.after_seconds
             time.sleep(LOOK_SECONDS)
-        if now >= end:
-            self._finish()
+        ended = now >= end and self._finish()
         self.book.ended_at = time.monotonic()
+        return ended
 
     def _start_cast(self) -> None:
         self._start_scheduler()
@@ -354,8 +354,8 @@ class Director:
 
     # --- peace ----------------------------------------------------------------------------------------
 
-    def _finish(self) -> None:
-        """All harm is over: everybody finishes what he is at, and leaves."""
+    def _finish(self) -> bool:
+        """All harm is over: everybody finishes what he is at, and leaves. False when that does not happen."""
         now = time.monotonic()
         self.book.log(now, "peace")
         while self._cues:
@@ -370,7 +370,7 @@ class Director:
             member.codes = (0,)
             member.signal(signal.SIGTERM)
         if not (settled and self._until(lambda: not self.stage.of("client", "owner"))):
-            return
+            return False
         status = self.stage.status()
         if status is None or status["runs"] or status["clients"]:
             self.book.problem(time.monotonic(), f"when all clients have left, the scheduler says {status}")
@@ -378,7 +378,7 @@ class Director:
             member.codes = (0,)
         for member in self.stage.of("scheduler"):
             member.signal(signal.SIGTERM)
-        self._until(lambda: not self.stage.of("scheduler", "daemon"))
+        return self._until(lambda: not self.stage.of("scheduler", "daemon"))
 
     def _until(self, done: Callable[[], bool]) -> bool:
         end = time.monotonic() + self.options.bound_seconds + TREE_SECONDS
