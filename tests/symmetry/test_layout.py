@@ -152,3 +152,14 @@ def test_what_is_not_there_has_no_vector():
     for x in others:
         with pytest.raises(ArgumentValueError, match="is not an element"):
             layout.vector(x)
+
+
+@pytest.mark.parametrize("sizes", [(0, 12), (2, 5), (3, 12)])
+def test_the_number_of_completions_is_told_without_making_them(sizes: tuple[int, int]):
+    layout = Layout(hd.Subsets(n3 * n4, *sizes))
+    root = layout.root
+    f = [1] * layout.m
+    f[2] = f[3] = 0
+    for i in range(layout.m):
+        for own in (True, False) if i else (True,):
+            assert root.count(f, i, own) == sum(1 for _ in root.completions(f, i, own)), (i, own)
