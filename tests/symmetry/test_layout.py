@@ -138,6 +138,15 @@ def test_a_custom_domain_is_listed():
     assert len((Pairs() * n3).cnfs().run()) == 2
 
 
+@pytest.mark.parametrize("build", [hd.Subsets, lambda items: hd.Mappings(items, hd.Boolean())])
+def test_what_has_too_many_parts_is_refused_before_they_are_listed(
+    build: Any, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(Alphabet, "of", lambda *args, **kwargs: pytest.fail("the parts were listed"))
+    with pytest.raises(ArgumentValueError, match="too many parts for canonical forms: at most 65536"):
+        Layout(build(n3 * hd.Range(1 << 15)))
+
+
 def test_alphabets_keep_bools_and_ints_apart():
     alphabet = Alphabet.of(
         hd.Boolean() + hd.Range(2) + (hd.Range(1) * hd.Boolean()) + (hd.Boolean() * hd.Range(1))
