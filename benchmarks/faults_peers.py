@@ -123,10 +123,14 @@ def ray():
     if FAULT == "scheduler":
         time.sleep(1)
         import psutil
-        for process in psutil.Process().children(recursive=True):
-            if process.name() == "gcs_server":
-                process.kill()
-                print("the gcs_server is killed", file=sys.stderr)
+        servers = [p for p in psutil.Process().children(recursive=True) if p.name() == "gcs_server"]
+        assert servers, "no gcs_server to kill"
+        while not os.path.exists(CALLS):
+            time.sleep(0.01)
+        time.sleep(0.5)  # some steps are done
+        servers[0].kill()
+        gone, _ = psutil.wait_procs(servers[:1], 5)
+        assert gone
     return sum(r.get(references))
 
 if __name__ == "__main__":
