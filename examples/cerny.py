@@ -17,10 +17,18 @@ n^n letters to n^(2n) automata, so a process makes each table once, and an autom
 breadth-first search over at most 2^n small integers. In the tables all sets of one state are 0: a search sees
 by that, at no cost, that it has arrived. Most searches end after two to four letters, in 1.5 microseconds.
 
+**Up to isomorphism.** The names of states and letters do not matter. With ``--up-to-isomorphism`` both are atoms,
+and one automaton of each class is looked at, with the number of automata it stands for:
+
+    Mappings(USet(n) * USet(2), USet(n)).cnfs(with_orbit_size=True)
+
+These are 1,474 classes for n=4, 41,876 for n=5 and 1,540,696 (of 2,176,782,336 automata) for n=6.
+
 Run it in this process, on workers of its own, or on a cluster; the answer (stdout) is the same:
 
     python examples/cerny.py --states 4
     python examples/cerny.py --states 5 --workers 4
+    python examples/cerny.py --states 6 --workers 2 --up-to-isomorphism
     python examples/cerny.py --states 5 --scheduler 127.0.0.1:8787
 
 Exit codes: 0 the conjecture holds for n, 1 it does not, 2 the search could not be run, 3 undecided in the
@@ -34,13 +42,20 @@ import contextlib
 import sys
 import time
 from collections.abc import Iterator
-from typing import Any, TextIO
+from operator import attrgetter
+from typing import Any, TextIO, TypeVar
 
 import haydi as hd
 
 Automaton = hd.Map[tuple[int, int], int]
 Letter = tuple[int, ...]  # for each state the state it leads to
 Found = dict[int, list[Any]]  # by length of the shortest reset word: how many automata, and the first few
+Class = tuple[
+    hd.Map[tuple[hd.Atom, hd.Atom], hd.Atom], int
+]  # an automaton of atoms, and the size of its class
+Census = dict[int | None, list[Any]]  # by that length: how many classes, how many automata, the first few
+
+T = TypeVar("T")
 
 HOLDS, REFUTED, NOT_RUN, UNDECIDED, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -84,7 +99,19 @@ def reset_length(automaton: Automaton) -> int | None:
         >>> reset_length(cerny_3)
         4
     """
-    targets = automaton.values()  # ordered by (state, letter)
+    return shortest(automaton.values())
+
+
+def shortest(targets: tuple[int, ...]) -> int | None:
+    """Length of the shortest reset word, or None.
+
+    Args:
+        targets: Where each (state, letter) leads, ordered by state and then by letter.
+
+    Example:
+        >>> shortest((1, 1, 2, 1, 0, 2))
+        4
+    """
     a, b = TABLES[targets[::2]], TABLES[targets[1::2]]
     states = len(a) - 1
     if states == 1:
@@ -108,6 +135,48 @@ def reset_length(automaton: Automaton) -> int | None:
             length[image] = length[subset] + 1
             queue.append(image)
     return None
+
+
+INDEX = attrgetter("index")
+
+
+class Survey(hd.Action[Class, Census, Census]):
+    """Classes and automata by the length of their shortest reset word.
+
+    Args:
+        show: How many classes of each length to keep: the first ones.
+
+    Example:
+        >>> survey = classes(2).cnfs(with_orbit_size=True).action(Survey(1)).run()
+        >>> {length: group[:2] for length, group in survey.items()}
+        {1: [4, 12], None: [3, 4]}
+    """
+
+    def __init__(self, show: int) -> None:
+        self.show = show
+
+    def init(self) -> Census:
+        """Nothing."""
+        return {}
+
+    def fold(self, partial: Census, element: Class) -> Census:
+        """One class more."""
+        automaton, size = element
+        group = partial.setdefault(shortest(tuple(map(INDEX, automaton.values()))), [0, 0])
+        group[0] += 1
+        group[1] += size
+        if len(group) < 2 + self.show:
+            group.append(element)
+        return partial
+
+    def merge(self, left: Census, right: Census) -> Census:
+        """Add up; of the classes to show, those of the earlier part come first."""
+        for length, (count, size, *shown) in right.items():
+            group = left.setdefault(length, [0, 0])
+            group[0] += count
+            group[1] += size
+            group += shown[: 2 + self.show - len(group)]
+        return left
 
 
 def reset_word(automaton: Automaton) -> str | None:
@@ -155,6 +224,27 @@ def search(states: int, show: int = 4) -> hd.Pipeline[Automaton, dict[Any, list[
     return automata(states).groups_counts(reset_length, limit=show)
 
 
+def classes(states: int) -> hd.Domain[hd.Map[tuple[hd.Atom, hd.Atom], hd.Atom]]:
+    """All automata with two letters and so many states, states and letters being atoms.
+
+    Example:
+        >>> classes(4).size, classes(4).cnf_count()
+        (65536, 1474)
+    """
+    atoms = hd.USet(states, "q")
+    return hd.Mappings(atoms * hd.USet(2, "x"), atoms)
+
+
+def named(automaton: hd.Map[tuple[hd.Atom, hd.Atom], hd.Atom]) -> Automaton:
+    """An automaton of atoms with numbers for states and letters.
+
+    Example:
+        >>> named(next(iter(classes(2))))
+        {(0, 0): 0, (0, 1): 0, (1, 0): 0, (1, 1): 0}
+    """
+    return hd.Map(((state.index, x.index), target.index) for (state, x), target in automaton.items())
+
+
 # --- what the user sees -----------------------------------------------------------------------------------
 
 
@@ -190,20 +280,51 @@ def answer(states: int, found: Found, done: int) -> tuple[str, int]:
         count, *shown = found[longest]
         lines.append(f"the maximum, {longest}, is attained by {count:,}; (n-1)^2 = {bound}")
         lines += ["", f"{len(shown)} of {count:,}:", *map(drawing, shown), ""]
+    return concluded(lines, states, longest, done == size)
+
+
+def concluded(lines: list[str], states: int, longest: int, complete: bool) -> tuple[str, int]:
+    """The last word on the conjecture, and the exit code."""
+    bound = (states - 1) ** 2
     if longest > bound:
         return "\n".join([*lines, "the conjecture is refuted"]), REFUTED
-    if done < size:
+    if not complete:
         return "\n".join([*lines, "undecided: not all automata were gone through"]), UNDECIDED
     holds = longest == bound
     lines.append(f"the conjecture {'holds' if holds else 'does not hold'} for {states} states and 2 letters")
     return "\n".join(lines), HOLDS if holds else REFUTED
 
 
+def answer_of_classes(states: int, found: Census) -> tuple[str, int]:
+    """The same of classes: what was found, in words, and the exit code."""
+    size, count, bound = states ** (2 * states), classes(states).cnf_count(), (states - 1) ** 2
+    done, automata_done = (sum(group[i] for group in found.values()) for i in (0, 1))
+    without = found.get(None, [0, 0])
+    lengths = sorted(length for length in found if length is not None)
+    lines = [
+        f"automata with {states} states and 2 letters, up to renaming states and letters: {count:,}",
+        f"gone through: {done:,} ({100 * done / count:.4g} %), which stand for {automata_done:,} of {size:,}",
+        f"without a reset word: {without[0]:,}, which stand for {without[1]:,}",
+        "by length of the shortest reset word, and what these stand for:",
+    ]
+    lines += [f"{length:>8}  {found[length][0]:>12,}  {found[length][1]:>14,}" for length in lengths]
+    longest = lengths[-1] if lengths else 0
+    if lengths:
+        number, automata_there, *shown = found[longest]
+        lines.append(
+            f"the maximum, {longest}, is attained by {number:,}, "
+            f"which stand for {automata_there:,}; (n-1)^2 = {bound}"
+        )
+        lines += ["", f"{len(shown)} of {number:,}:", *(drawing(named(one)) for one, _ in shown), ""]
+    return concluded(lines, states, longest, (done, automata_done) == (count, size))
+
+
 class ProgressLine:
     """How far a run is, on one line of a terminal; elsewhere (a log file) a new line now and then."""
 
-    def __init__(self, out: TextIO) -> None:
+    def __init__(self, out: TextIO, unit: str = "automata") -> None:
         self._out = out
+        self._unit = unit
         self._live = out.isatty()
         self._next = time.monotonic() + (0.0 if self._live else LINE_SECONDS)
 
@@ -214,7 +335,7 @@ class ProgressLine:
             return
         self._next = now + (REFRESH_SECONDS if self._live else LINE_SECONDS)
         done, steps = report.steps_done, report.steps or 1
-        text = f"{done:,} of {steps:,} automata ({100 * done / steps:.3g} %), {report.rate:,.0f}/s"
+        text = f"{done:,} of {steps:,} {self._unit} ({100 * done / steps:.3g} %), {report.rate:,.0f}/s"
         if last:
             text += f", {report.state} after {report.seconds:.1f} s on {report.workers} workers"
         elif done:
@@ -237,7 +358,7 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
 
 
-def watch(run: hd.Run[Found], progress: ProgressLine) -> Found:
+def watch(run: hd.Run[T], progress: ProgressLine) -> T:
     """Wait for the result and show how far the run is; Ctrl-C cancels it."""
     try:
         while True:
@@ -283,6 +404,9 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--states", "-n", type=number(1, STATES_MAX), default=4, metavar="N", help="number of states (4)"
     )
+    parser.add_argument(
+        "--up-to-isomorphism", action="store_true", help="one automaton of those that differ in names only"
+    )
     where = parser.add_mutually_exclusive_group()
     where.add_argument(
         "--workers",
@@ -321,14 +445,21 @@ def main(argv: list[str] | None = None) -> int:
     args = arguments(argv)
     try:
         with context(args) as ctx:
-            run = ctx.submit(search(args.states, args.show), timeout=args.timeout)
-            found = watch(run, ProgressLine(sys.stderr))
+            if args.up_to_isomorphism:
+                survey = classes(args.states).cnfs(with_orbit_size=True).action(Survey(args.show))
+                census = watch(
+                    ctx.submit(survey, timeout=args.timeout), ProgressLine(sys.stderr, "steps of the search")
+                )
+                text, code = answer_of_classes(args.states, census)
+            else:
+                run = ctx.submit(search(args.states, args.show), timeout=args.timeout)
+                found = watch(run, ProgressLine(sys.stderr))
+                text, code = answer(args.states, found, run.report.steps_done)
     except hd.HaydiError as error:
         print(f"cerny: {error}", file=sys.stderr)
         return NOT_RUN
     except KeyboardInterrupt:
         return INTERRUPTED
-    text, code = answer(args.states, found, run.report.steps_done)
     print(text)
     return code
 

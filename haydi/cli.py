@@ -13,6 +13,7 @@ class _Lazy(click.Group):
     """Loads a subcommand when it is asked for: a worker must start its nursery before anything else is loaded."""
 
     _where = {  # noqa: RUF012
+        "checkpoint": ("haydi.client.command", "command"),
         "retire": ("haydi.monitor.commands", "retire"),
         "scheduler": ("haydi.scheduler.command", "command"),
         "status": ("haydi.monitor.commands", "status"),
@@ -45,6 +46,8 @@ def main() -> None:
         haydi scheduler --port 8787
         haydi worker 127.0.0.1:8787
         python my_search.py    # DistributedContext(ip="127.0.0.1", port=8787)
+
+    `haydi checkpoint show FILE` tells how far a run with `checkpoint=FILE` has come.
     """  # noqa: D301 - the control character, which tells click to keep the lines
 
 

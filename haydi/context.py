@@ -11,6 +11,8 @@ from haydi.errors import ArgumentTypeError, ArgumentValueError
 from haydi.report import Report
 
 if TYPE_CHECKING:
+    import os
+
     from haydi.pipeline import Pipeline
     from haydi.skipping import OnError
 
@@ -146,6 +148,7 @@ class Context(ABC):
         self,
         pipeline: Pipeline[Any, R],
         timeout: float | timedelta | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
         *,
         on_error: OnError = "raise",
         priority: float = 1,
@@ -155,6 +158,8 @@ class Context(ABC):
         Args:
             pipeline: What to compute; a domain stands for collecting it.
             timeout: Limit of the run, after which its result is that of the steps done by then.
+            checkpoint: A file that keeps what is done, and from which the same call goes on; see
+                :meth:`haydi.Pipeline.run`.
             on_error: What happens when a function raises, or a step ends the process that runs it: "raise" ends the
                 run with that error; "skip" leaves the step out and lists it in ``report.failures``.
             priority: Share of the workers that it gets beside other runs: one of priority 2 gets twice as much as one
@@ -166,6 +171,7 @@ class Context(ABC):
         self,
         pipeline: Pipeline[Any, R],
         timeout: float | timedelta | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
         *,
         on_error: OnError = "raise",
         priority: float = 1,

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 __all__ = [
     "ArgumentTypeError",
     "ArgumentValueError",
+    "CheckpointError",
     "ConnectionFailedError",
     "DomainCheckError",
     "HaydiError",
@@ -66,6 +67,10 @@ class UnpicklableError(UsageError, TypeError):
 
 class NestedRunError(UsageError, RuntimeError):
     """A parallel run was started inside a function that runs on a worker."""
+
+
+class CheckpointError(UsageError, ValueError):
+    """A file cannot be the checkpoint of this run; the message says why, and what to do."""
 
 
 class DomainCheckError(HaydiError, AssertionError):

@@ -20,10 +20,13 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from haydi import actions
 from haydi.actions import MISSING, Action, check_callable
+from haydi.domains.arguments import as_bool
 from haydi.domains.transformed import FilteredDomain, MappedDomain
 from haydi.errors import ArgumentTypeError, ArgumentValueError, UsageError
 
 if TYPE_CHECKING:
+    import os
+
     from haydi.context import Context
     from haydi.domains.domain import Domain
     from haydi.skipping import OnError
@@ -170,7 +173,7 @@ class Pipeline(Generic[T, R]):
         from haydi.symmetry.layout import require_strict
 
         require_strict(domain, "cnfs")
-        return Pipeline(domain, Cnfs(bool(with_orbit_size), check_part(part)))
+        return Pipeline(domain, Cnfs(as_bool("with_orbit_size", with_orbit_size), check_part(part)))
 
     @property
     def chosen_action(self) -> Action[Any, Any, Any]:
@@ -376,6 +379,7 @@ class Pipeline(Generic[T, R]):
         self,
         ctx: bool | Context | None = None,
         timeout: float | timedelta | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
         *,
         on_error: OnError = "raise",
         priority: float = 1,
@@ -387,12 +391,15 @@ class Pipeline(Generic[T, R]):
                 object in that context.
             timeout: Limit in seconds or as a timedelta. When it is reached, the result is that of the steps
                 done so far; ``ctx.last_report.coverage`` says which these are.
+            checkpoint: A file that keeps what is done. When the run is interrupted, in whatever way, the same call
+                goes on from there, in any context; when it was completed, the call gives the result at once.
             on_error: What happens when a function of yours raises, or a step ends the worker process that runs it:
                 "raise" ends the run with that error; "skip" leaves the step out and lists it in
                 ``ctx.last_report.failures``.
             priority: Share of the workers beside other runs (see :meth:`Context.submit`); no effect in this process.
 
         Raises:
+            CheckpointError: when the file cannot be used, or belongs to another pipeline.
             UsageError: when there is no such context, or the pipeline cannot be run.
             Exception: what a function of yours raised, with a note of the step and the element.
 
@@ -403,7 +410,9 @@ class Pipeline(Generic[T, R]):
         """
         from haydi.contexts.session import context_for
 
-        return context_for(ctx).run(self, timeout=timeout, on_error=on_error, priority=priority)
+        return context_for(ctx).run(
+            self, timeout=timeout, checkpoint=checkpoint, on_error=on_error, priority=priority
+        )
 
 
 def _peel(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
-from haydi.errors import StepFailure
+from haydi.errors import StepFailure, UsageError
 from haydi.ranges import in_words
 
 __all__ = ["Report", "WorkerShare"]
@@ -41,6 +43,8 @@ class Report:
             is the first there is.
         failures_total: How many steps failed, those beyond 1000 included.
         seed: Seed of random draws; None where nothing is random.
+        checkpoint_problem: Why the checkpoint file does not have everything that was computed; None when it does,
+            or when there is none.
 
     Example:
         >>> import haydi as hd
@@ -59,6 +63,36 @@ class Report:
     failures: list[StepFailure] = field(default_factory=list)
     failures_total: int = 0
     seed: int | str | None = None
+    checkpoint_problem: str | None = None
+    _partial: Callable[[], Any] | None = field(default=None, repr=False, compare=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_partial": None}
+
+    def partial(self) -> Any:
+        """The partial result: what the action makes of the steps of :attr:`coverage`.
+
+        It is kept when a run ends without a result, because it was cancelled (by Ctrl-C, say) or failed, and it can
+        be looked at while a run goes on; of that it is a copy.
+
+        Raises:
+            UsageError: when the run has a result: that was given to who asked for it, and is not kept here.
+
+        Example:
+            >>> import haydi as hd
+            >>> ctx = hd.SerialContext()
+            >>> try:
+            ...     hd.Range(9).map(lambda x: 5 // (1 - x)).run(ctx)
+            ... except ZeroDivisionError:
+            ...     print(ctx.last_report.partial(), ctx.last_report.coverage)
+            [5] [(0, 1)]
+        """
+        if self._partial is None:
+            raise UsageError(
+                "this run has a result: run() returned it, or result() of what submit() returned. A report keeps what "
+                "was merged of a run that ended without one"
+            )
+        return self._partial()
 
     @property
     def steps_done(self) -> int:

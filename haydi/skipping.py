@@ -18,7 +18,7 @@ elements. An exception that no step raises alone is not of a step (two elements 
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, Final, Literal
@@ -37,6 +37,7 @@ __all__ = [
     "Tally",
     "check_on_error",
     "failures_of",
+    "named",
     "plan_for",
     "skipping",
 ]
@@ -87,6 +88,7 @@ class Skipping(Action[Any, Tally, Any]):
     def __init__(self, action: Action[Any, Any, Any]) -> None:
         self.action = action
         self.early = action.early
+        self.grows = action.grows
         self.needs_end = action.needs_end
 
     @property
@@ -218,6 +220,12 @@ def failures_of(partials: Iterable[Any]) -> tuple[list[StepFailure], int]:
     """The first failures of some tallies in the order of steps, and how many there are; nothing of other partials."""
     tallies = [partial for partial in partials if isinstance(partial, Tally)]
     return list(_first(tallies)), sum(tally.total for tally in tallies)
+
+
+def named(failures: Iterable[StepFailure], elements: Mapping[int, str]) -> list[StepFailure]:
+    """Failures in the order of steps, with the elements that are known."""
+    told = (replace(f, element=elements[f.step]) if f.step in elements else f for f in failures)
+    return sorted(told, key=lambda failure: failure.step)
 
 
 def _first(tallies: list[Tally]) -> Iterator[StepFailure]:

@@ -16,14 +16,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from itertools import chain, pairwise, permutations, product
+from itertools import chain, combinations, pairwise, permutations, product
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
 import haydi as hd
-from examples import cerny, langford
+from examples import cerny, graphs, langford
 
 ROOT = Path(__file__).resolve().parents[1]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -37,7 +38,7 @@ def run_example(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("module", [cerny, langford])
+@pytest.mark.parametrize("module", [cerny, graphs, langford])
 def test_doctests(module: ModuleType):
     result = doctest.testmod(module)
     assert result.attempted > 4
@@ -206,6 +207,67 @@ def test_cerny_gives_the_same_answer_everywhere():
     assert (by_hand.returncode, by_hand.stdout) == (0, serial.stdout)
 
 
+# --- cerny: up to isomorphism -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("states", [1, 2, 3, 4])
+def test_classes_stand_for_all_automata(states: int):
+    """What classes stand for is what the search through all automata counts."""
+    survey = cerny.classes(states).cnfs(with_orbit_size=True).action(cerny.Survey(2)).run()
+    found = {length: group[0] for length, group in cerny.search(states).run().items()}
+    assert {length: group[1] for length, group in survey.items() if length is not None} == found
+    assert sum(group[1] for group in survey.values()) == states ** (2 * states)
+    for length, (count, _, *shown) in survey.items():
+        assert len(shown) == min(2, count)
+        for automaton, size in shown:
+            assert size == hd.orbit_size(automaton)
+            assert shortest_by_trying(cerny.named(automaton), length or 5) == length
+
+
+def test_cernys_automaton_is_the_only_class_of_5_states_that_reaches_the_bound():
+    survey = cerny.classes(5).cnfs(with_orbit_size=True).action(cerny.Survey(1)).run()
+    assert sum(group[0] for group in survey.values()) == 41_876
+    assert sum(group[1] for group in survey.values()) == 5**10
+    count, automata, (one, size) = survey[16]
+    assert (max(length for length in survey if length is not None), count, automata, size) == (
+        16,
+        1,
+        240,
+        240,
+    )
+    q, x = hd.USet(5, "q"), hd.USet(2, "x")
+    own: Any = {(q[i], x[0]): q[(i + 1) % 5] for i in range(5)} | {(q[i], x[1]): q[i % 4] for i in range(5)}
+    assert hd.is_isomorphic(one, hd.Map(own))
+
+
+def test_parts_of_a_survey_add_up():
+    survey = cerny.Survey(2)
+    elements = list(cerny.classes(3).cnfs(with_orbit_size=True))
+    whole = survey.fold_all(survey.init(), iter(elements))
+    for cut in range(0, len(elements), 7):
+        left = survey.fold_all(survey.init(), iter(elements[:cut]))
+        assert survey.merge(left, survey.fold_all(survey.init(), iter(elements[cut:]))) == whole
+
+
+@pytest.mark.usefixtures("no_leftovers")
+@pytest.mark.filterwarnings("ignore:the scheduler at .* has no workers yet:RuntimeWarning")
+def test_cerny_up_to_isomorphism_gives_the_same_answer_everywhere():
+    serial = run_example("cerny.py", "--states", "4", "--up-to-isomorphism")
+    assert "the maximum, 9, is attained by 2, which stand for 96; (n-1)^2 = 9" in serial.stdout
+    assert "gone through: 1,474 (100 %), which stand for 65,536 of 65,536" in serial.stdout
+    assert serial.stdout.endswith("the conjecture holds for 4 states and 2 letters\n")
+    spawned = run_example("cerny.py", "--states", "4", "--up-to-isomorphism", "--workers", "2")
+    with daemons() as address:
+        by_hand = run_example("cerny.py", "--states", "4", "--up-to-isomorphism", "--scheduler", address)
+    assert [run.returncode for run in (serial, spawned, by_hand)] == [0, 0, 0]
+    assert serial.stdout == spawned.stdout == by_hand.stdout
+
+
+def test_cerny_up_to_isomorphism_is_undecided_when_the_time_is_over(capsys: pytest.CaptureFixture[str]):
+    assert cerny.main(["--states", "7", "--up-to-isomorphism", "--timeout", "0.5"]) == cerny.UNDECIDED
+    assert "undecided: not all automata were gone through" in capsys.readouterr().out
+
+
 @pytest.mark.usefixtures("no_leftovers")
 @pytest.mark.parametrize("where", [[], ["--workers", "2"]])
 def test_cerny_in_little_time_tells_what_it_stands_for(where: list[str]):
@@ -244,7 +306,7 @@ def test_cerny_shows_its_progress_and_stops_on_ctrl_c():
     assert "Traceback" not in text
 
 
-@pytest.mark.parametrize("program", [cerny.main, langford.main])
+@pytest.mark.parametrize("program", [cerny.main, graphs.main, langford.main])
 def test_a_wrong_address_is_named(program, capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit) as stop:
         program(["--scheduler", "nowhere"])
@@ -318,3 +380,78 @@ def test_langford_gives_the_same_answer_everywhere():
     assert serial.stdout == "first: 8 3 7 2 6 3 2 4 5 8 7 6 4 1 5 1\npairings of 1 to 8: 150, as known\n"
     assert (serial.returncode, spawned.returncode) == (0, 0)
     assert spawned.stdout == serial.stdout
+
+
+# --- graphs -----------------------------------------------------------------------------------------------
+
+
+def edges_of(text: str) -> tuple[int, set[frozenset[int]]]:
+    """Read graph6, by the words of its definition."""
+    nodes = ord(text[0]) - 63
+    bits = "".join(f"{ord(letter) - 63:06b}" for letter in text[1:])
+    pairs = [frozenset((i, j)) for j in range(nodes) for i in range(j)]
+    assert len(bits) - 5 <= len(pairs) <= len(bits)
+    assert set(bits[len(pairs) :]) <= {"0"}
+    return nodes, {pair for pair, bit in zip(pairs, bits, strict=False) if bit == "1"}
+
+
+@pytest.mark.parametrize("nodes", [1, 2, 3, 4, 5])
+def test_graphs_are_listed_once_each(nodes: int, capsys: pytest.CaptureFixture[str]):
+    assert graphs.main(["-n", str(nodes), "--graph6"]) == 0
+    out, err = capsys.readouterr()
+    assert "agree with OEIS A000088 and A008406" in err
+    classes = set()
+    for text in out.splitlines():
+        count, edges = edges_of(text)
+        assert count == nodes
+        classes.add(
+            frozenset(
+                frozenset(frozenset(order[i] for i in edge) for edge in edges)
+                for order in permutations(range(nodes))
+            )
+        )
+    assert len(classes) == len(out.splitlines())
+    assert sum(map(len, classes)) == 2 ** (nodes * (nodes - 1) // 2)
+
+
+def test_graph6_is_that_of_the_definition_of_the_format():
+    n = hd.USet(5, "n")
+    assert (
+        graphs.graph6(5, hd.Set(hd.Set((n[i], n[j])) for i, j in [(0, 2), (0, 4), (1, 3), (3, 4)])) == "DQc"
+    )
+    rng = random.Random(3)
+    for nodes in (2, 13, 62):
+        n = hd.USet(nodes, "n")
+        edges = {frozenset(pair) for pair in combinations(range(nodes), 2) if rng.random() < 0.4}
+        graph = hd.Set(hd.Set(n[i] for i in edge) for edge in edges)
+        assert edges_of(graphs.graph6(nodes, graph)) == (nodes, edges)
+
+
+@pytest.mark.parametrize("nodes", graphs.TOTALS)
+def test_the_known_numbers_of_graphs_are_those_of_burnsides_lemma(nodes: int):
+    assert graphs.known(nodes) == graphs.graphs(nodes).cnf_count(by_size=True)
+    assert sum(graphs.known(nodes)) == graphs.TOTALS[nodes]
+
+
+def test_graphs_says_when_the_numbers_are_others(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setitem(graphs.HALVES, 4, [1, 1, 2, 4])
+    assert graphs.main(["-n", "4"]) == 1
+    out = capsys.readouterr().out
+    assert "3         3  but 4 are known" in out
+    assert "DO NOT agree" in out.splitlines()[-1]
+
+
+@pytest.mark.usefixtures("no_leftovers")
+@pytest.mark.filterwarnings("ignore:the scheduler at .* has no workers yet:RuntimeWarning")
+def test_graphs_gives_the_same_answer_everywhere():
+    serial = run_example("graphs.py", "-n", "6", "--graph6")
+    assert len(serial.stdout.splitlines()) == 156
+    spawned = run_example("graphs.py", "-n", "6", "--graph6", "--workers", "2")
+    with daemons() as address:
+        by_hand = run_example("graphs.py", "-n", "6", "--graph6", "--scheduler", address)
+    assert [run.returncode for run in (serial, spawned, by_hand)] == [0, 0, 0]
+    assert serial.stdout == spawned.stdout == by_hand.stdout
+    counted = run_example("graphs.py", "-n", "6")
+    assert "   total       156\nthe numbers agree with OEIS" in counted.stdout

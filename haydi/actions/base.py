@@ -61,6 +61,8 @@ class Action(ABC, Generic[T, P, R]):
     early: bool = False
     #: False when the number of elements is all that :meth:`fold_number` needs.
     needs_elements: bool = True
+    #: True when a partial keeps all elements it was given: a checkpoint then never looks for something to save.
+    grows: bool = False
     #: True when the result needs an end of the elements (an endless stream of random ones is then refused).
     needs_end: bool = True
 

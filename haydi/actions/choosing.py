@@ -16,6 +16,8 @@ T = TypeVar("T")
 class Collect(Action[T, list[T], list[T]]):
     """All elements, in step order, as a list."""
 
+    grows = True
+
     def init(self) -> list[T]:
         return []
 

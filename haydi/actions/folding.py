@@ -156,6 +156,8 @@ def _close(left: object, right: object) -> bool:
 class OrderedReduce(Action[T, list[T], Any]):
     """The serial left fold of any function: workers compute the elements, the client folds them in step order."""
 
+    grows = True
+
     def __init__(self, fn: Callable[[Any, T], Any], init: object = MISSING) -> None:
         self.fn = fn
         self.initial = init

@@ -16,7 +16,7 @@ never come here: they are part of the partials.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -53,7 +53,19 @@ class Failure:
 
 
 class RunCore:
-    """The state of one run: "running", then "done", "failed", "lost", "timeout" or "cancelled"."""
+    """The state of one run: "running", then "done", "failed", "lost", "timeout" or "cancelled".
+
+    Args:
+        run: Its number.
+        steps: Number of steps.
+        early: Whether a partial may settle the result.
+        payload: The pickled plan.
+        absorb: Merges partials.
+        skip: Merges a step that died; None for a run that ends with its first failure.
+        priority: Scales its share of the workers.
+        done: Ranges that are merged before it begins.
+        limit: Where those settle the result; None where they do not.
+    """
 
     def __init__(
         self,
@@ -64,6 +76,8 @@ class RunCore:
         absorb: Absorb,
         skip: Skip | None = None,
         priority: float = 1.0,
+        done: Iterable[tuple[int, int]] = (),
+        limit: int | None = None,
     ) -> None:
         self.run = run
         self.steps = steps
@@ -74,8 +88,10 @@ class RunCore:
         self.skip = skip
         self.priority = priority
         self.state = "running"
-        self.limit = steps
-        self.coverage = RangeSet()
+        self.limit = steps if limit is None else min(limit, steps)
+        self.coverage = RangeSet(done)
+        #: What workers have folded is asked for, and nothing more is computed.
+        self.draining = False
         self.failure: Failure | None = None
         self.reason = ""
         #: Ranges that came a second time and were left out.
@@ -87,6 +103,7 @@ class RunCore:
             m.Partial: self._on_partial,
             m.RunFailed: self._on_failed,
             m.RunLost: self._on_lost,
+            m.Drained: self._on_drained,
         }
 
     def start(self, number: int | None = None) -> list[m.Message]:
@@ -106,6 +123,8 @@ class RunCore:
             self._out.append(
                 m.Submit(self.run, self.limit, self.early, skip, self.priority, missing, self.payload)
             )
+            if self.draining:
+                self._out.append(m.Drain(self.run))
         else:
             self._finish_if_complete()
         return self._take()
@@ -121,6 +140,13 @@ class RunCore:
         if self.state == "running":
             self.state, self.reason = state, reason
             self._out.append(m.Cancel(self.run))
+        return self._take()
+
+    def drain(self) -> list[m.Message]:
+        """The time is over: ask for what is folded on the workers. The run ends when that has come."""
+        if self.state == "running" and not self.draining:
+            self.draining = True
+            self._out.append(m.Drain(self.run))
         return self._take()
 
     def check(self) -> None:
@@ -166,6 +192,11 @@ class RunCore:
 
     def _on_lost(self, message: m.RunLost) -> None:
         self.state, self.reason = "lost", message.reason
+
+    def _on_drained(self, message: m.Drained) -> None:
+        if self.draining:
+            self.state = "timeout"
+            self._out.append(m.Cancel(self.run))
 
     def _trim(self, stop: int) -> None:
         if stop < self.limit:

@@ -55,8 +55,8 @@ class LinkedRun(Protocol):
     def on_tick(self, now: float) -> None:
         """Some time has passed."""
 
-    def resubmit(self, number: int) -> list[m.Message]:
-        """A scheduler that knows nothing of the run is there: what it has to be told, under another number."""
+    def resubmit(self, number: int) -> None:
+        """A scheduler that knows nothing of the run is there: :meth:`Link.add_again` what is missing."""
 
     def on_lost(self, error: HaydiError) -> None:
         """The scheduler is lost for good."""
@@ -158,6 +158,14 @@ class Link:
         with self._condition:
             self._runs[run.number] = run
             self._outbox.extend(messages)
+
+    def add_again(self, run: LinkedRun, before: int, messages: Sequence[m.Message]) -> None:
+        """Go on with a run that had another number before; without messages it is over."""
+        with self._condition:
+            self._runs.pop(before, None)
+            if messages:
+                self._runs[run.number] = run
+                self._outbox.extend(messages)
 
     def remove(self, run: LinkedRun) -> None:
         """A run is over."""
@@ -348,15 +356,13 @@ class Link:
         self._connection.send([hello("client", session=self._session, epoch=call.epoch)])
 
     def _resubmit(self, greeting: Sequence[m.Message]) -> None:
-        """Tell the scheduler of all runs. Those that begin meanwhile wait, and are told of once."""
+        """Tell the scheduler of all runs. What those that begin meanwhile have to say stays behind that."""
         with self._condition:
             self._outbox.clear()
             self._outbox.extend(greeting)
-            runs, self._runs = list(self._runs.values()), {}
-            for run in runs:
-                if messages := run.resubmit(self.new_number()):
-                    self._outbox.extend(messages)
-                    self._runs[run.number] = run
+            runs = list(self._runs.values())
+        for run in runs:  # which take their own lock first, and then ours
+            run.resubmit(self.new_number())
 
     def _explain(self, over: ct.Over) -> HaydiError:
         if over.kind == "refused":

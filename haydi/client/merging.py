@@ -8,6 +8,8 @@ overlaps what is there already is refused.
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Iterable
+from copy import deepcopy
 from typing import Any
 
 from haydi.actions import Action
@@ -70,6 +72,11 @@ class Merger:
             del self._starts[i + 1]
         return self._stops[i] if self.action.early and self.action.is_final(self._partials[i]) else None
 
+    def restore(self, pieces: Iterable[tuple[int, int, Any]]) -> int | None:
+        """Merge what was kept of an earlier run. Returns where that settles the result, or None."""
+        finals = [self.add(start, stop, partial) for start, stop, partial in pieces]
+        return min((final for final in finals if final is not None), default=None)
+
     def coverage(self) -> list[tuple[int, int]]:
         """The merged ranges, in order."""
         return list(zip(self._starts, self._stops, strict=True))
@@ -77,6 +84,17 @@ class Merger:
     def partials(self) -> list[Any]:
         """The partials of the merged ranges, in order; they go on changing."""
         return list(self._partials)
+
+    def blocks(self) -> list[tuple[int, int, Any]]:
+        """The merged ranges and their partials, which must not be changed."""
+        return list(zip(self._starts, self._stops, self._partials, strict=True))
+
+    def peek(self) -> Any:
+        """The result of everything merged so far, made of copies: more may be added after this."""
+        whole = self.action.init()
+        for partial in self._partials:
+            whole = self.action.merge(whole, deepcopy(partial))
+        return self.action.finish(whole)
 
     @property
     def prefix(self) -> int:

@@ -24,9 +24,9 @@ from haydi.errors import (
     UnknownSizeError,
     UsageError,
 )
+from haydi.pipeline import Iterate
 from haydi.report import Report
-from haydi.skipping import plan_for
-from haydi.sources import StreamSource
+from haydi.skipping import check_on_error, plan_for
 
 if TYPE_CHECKING:
     from haydi.client.link import Link
@@ -175,11 +175,12 @@ class DistributedContext(Context):
         self,
         pipeline: Pipeline[Any, R],
         timeout: float | timedelta | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
         *,
         on_error: OnError = "raise",
         priority: float = 1,
     ) -> Run[R]:
-        run = self._start(pipeline, timeout, on_error, priority)
+        run = self._start(pipeline, timeout, checkpoint, on_error, priority)
         self._link.nudge()
         return run
 
@@ -187,11 +188,12 @@ class DistributedContext(Context):
         self,
         pipeline: Pipeline[Any, R],
         timeout: float | timedelta | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
         *,
         on_error: OnError = "raise",
         priority: float = 1,
     ) -> R:
-        run = self._start(pipeline, timeout, on_error, priority)
+        run = self._start(pipeline, timeout, checkpoint, on_error, priority)
         try:
             return run.result()
         except BaseException:  # Ctrl-C, or whatever a signal handler raised: nobody has a handle of this run
@@ -202,6 +204,7 @@ class DistributedContext(Context):
         self,
         pipeline: Pipeline[Any, R],
         timeout: float | timedelta | None,
+        checkpoint: str | os.PathLike[str] | None,
         on_error: OnError,
         priority: float,
     ) -> DistributedRun[R]:
@@ -217,23 +220,38 @@ class DistributedContext(Context):
         from haydi.client.run import DistributedRun
         from haydi.client.serialize import dump_plan
 
-        plan = plan_for(check_pipeline(pipeline), on_error)
-        if isinstance(plan.source, StreamSource):
+        pipeline = check_pipeline(pipeline)
+        check_on_error(on_error)
+        if pipeline.domain.size is None and isinstance(pipeline.method, Iterate):
             raise UnknownSizeError(
                 f"pipeline={pipeline!r}: its domain does not know its size, and workers divide the steps by number: "
                 f"use .to_values(), or run() in this process"
             )
-        payload = dump_plan(plan) if plan.steps else b""
-        return DistributedRun(
-            self._link.new_number(),
-            plan,
-            payload,
-            self._link,
-            seconds,
-            self.no_worker_seconds,
-            self._on_over,
-            priority,
-        )
+        keeper = None
+        if checkpoint is None:
+            plan = plan_for(pipeline, on_error)
+        else:
+            from haydi.checkpoint.keeper import open_checkpoint
+
+            keeper = open_checkpoint(checkpoint, pipeline, on_error)
+            plan = keeper.plan
+        try:
+            payload = dump_plan(plan) if plan.steps else b""
+            return DistributedRun(
+                self._link.new_number(),
+                plan,
+                payload,
+                self._link,
+                seconds,
+                self.no_worker_seconds,
+                self._on_over,
+                priority,
+                keeper,
+            )
+        except BaseException:
+            if keeper is not None:
+                keeper.abandon()
+            raise
 
     def _on_over(self, report: Report) -> None:
         self.last_report = report

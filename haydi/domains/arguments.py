@@ -16,7 +16,7 @@ from haydi.errors import ArgumentTypeError, ArgumentValueError
 if TYPE_CHECKING:
     from haydi.domains.domain import Domain
 
-__all__ = ["as_domain", "as_domains", "as_function", "as_int"]
+__all__ = ["as_bool", "as_domain", "as_domains", "as_function", "as_int"]
 
 
 def as_int(argument: str, value: object, least: int | None = None) -> int:
@@ -70,6 +70,17 @@ def as_domains(argument: str, values: object) -> tuple[Domain[Any], ...]:
     if not isinstance(values, Iterable):
         raise ArgumentTypeError(f"{argument} must be a sequence of domains, not {shorten(values)}")
     return tuple(as_domain(f"{argument}[{i}]", value) for i, value in enumerate(values))
+
+
+def as_bool(argument: str, value: object) -> bool:
+    """The value, which must be True or False: an argument that slipped into this place would only look true.
+
+    Raises:
+        ArgumentTypeError: It is neither.
+    """
+    if value is not True and value is not False:
+        raise ArgumentTypeError(f"{argument} must be True or False, not {shorten(value)}")
+    return value
 
 
 def as_function(argument: str, value: object) -> Callable[..., Any]:

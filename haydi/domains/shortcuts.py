@@ -11,6 +11,7 @@ from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, overload
 
 if TYPE_CHECKING:
+    import os
     from datetime import timedelta
 
     from haydi.context import Context
@@ -218,8 +219,10 @@ class Shortcuts(Generic[T]):
         self,
         ctx: bool | Context | None = None,
         timeout: float | timedelta | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
         *,
         on_error: OnError = "raise",
+        priority: float = 1,
     ) -> list[T]:
         """All elements as a list; see :meth:`haydi.Pipeline.run`."""
-        return self.iterate().run(ctx, timeout, on_error=on_error)
+        return self.iterate().run(ctx, timeout, checkpoint, on_error=on_error, priority=priority)

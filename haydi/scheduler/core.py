@@ -54,11 +54,14 @@ class SchedulerCore:
         #: Messages that can wait for the next one to the same peer, or the next tick: each envelope wakes a process.
         self._later: dict[Peer, list[m.Message]] = {}
         self._effects: list[Effect] = []
+        #: Runs whose client waits for Drained.
+        self._draining: set[int] = set()
         self.dealer = Dealer(settings, self.workers, self.runs, self._send)
         self._handlers: dict[type[Any], tuple[dict[Peer, Any], Callable[[Any, Any, float], None]]] = {
             m.Submit: (self.clients, self._on_submit),
             m.Cancel: (self.clients, self._on_cancel),
             m.Trim: (self.clients, self._on_trim),
+            m.Drain: (self.clients, self._on_drain),
             m.Consumed: (self.clients, self._on_consumed),
             m.Want: (self.workers, self._on_want),
             m.Report: (self.workers, self._on_report),
@@ -292,6 +295,23 @@ class SchedulerCore:
                 self._end(run)
                 self.dealer.serve(now)
 
+    def _on_drain(self, client: Client, msg: m.Drain, now: float) -> None:
+        run = self._owned(client, msg.run)
+        if run and not run.draining:
+            run.draining = True
+            self._draining.add(msg.run)
+            self.dealer.reopen(run)
+            for peer in run.ledger.held:
+                self._send(peer, msg)
+
+    def _tell_drained(self) -> None:
+        for number in list(self._draining):
+            run = self.runs.get(number)
+            if run is None or not run.ledger.held:
+                self._draining.discard(number)
+                if run is not None:
+                    self._send(run.owner, m.Drained(number))
+
     def _on_consumed(self, client: Client, msg: m.Consumed, now: float) -> None:
         if run := self._owned(client, msg.run):
             credits: dict[Peer, int] = {}
@@ -410,5 +430,7 @@ class SchedulerCore:
         self._effects.append(Note(level, text))
 
     def _take(self) -> list[Effect]:
+        if self._draining:
+            self._tell_drained()
         effects, self._effects = self._effects, []
         return effects

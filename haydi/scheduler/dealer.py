@@ -132,7 +132,9 @@ class Dealer:
         assert all(bool(w.idle) == (peer in self.thieves) for peer, w in self.workers.items())
         assert self.victims == {w.peer for w in self.workers.values() if w.stealing is not None}
         assert all(w.stealing is None or w.stealing in self.runs for w in self.workers.values())
-        assert self.open == {number: run for number, run in self.runs.items() if run.ledger.unassigned}
+        assert self.open == {
+            number: run for number, run in self.runs.items() if run.ledger.unassigned and not run.draining
+        }
 
     def serve(self, now: float) -> None:
         """Something may have turned up: give the hungry what is unassigned, and steal for the idle."""
@@ -199,7 +201,7 @@ class Dealer:
         return max(sizing.grain_seconds_least, self.slots / sizing.grains_per_second)
 
     def reopen(self, run: Run) -> None:
-        if run.ledger.unassigned:
+        if run.ledger.unassigned and not run.draining:
             self.open[run.number] = run
         elif self.open.pop(run.number, None):
             run.tail = True
@@ -208,6 +210,8 @@ class Dealer:
         """Ask the daemon that will end last for a share of its work. False when there is none to ask."""
         best: tuple[float, Run, Worker] | None = None
         for run in self.runs.values():
+            if run.draining:
+                continue
             victim = self._victim(run, thief, now)
             if victim is not None:
                 end = run.shares[victim.peer].end

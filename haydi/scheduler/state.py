@@ -143,6 +143,8 @@ class Run:
     ledger: Ledger[Peer]
     started: float
     tail: bool = False
+    #: Nothing more of it is given out: its client wants what is folded, and then no more.
+    draining: bool = False
     sequence: int = 0
     steals: int = 0
     #: (sequence, worker, bytes) of results on their way to the client.

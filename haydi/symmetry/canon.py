@@ -19,9 +19,11 @@ from math import factorial, perm, prod
 from typing import Literal, TypeVar, overload
 
 from haydi.basic import Atom
+from haydi.domains.arguments import as_bool
 from haydi.domains.describe import shorten
 from haydi.errors import ArgumentTypeError
 from haydi.order import sort_key
+from haydi.symmetry.fingerprint import fingerprint
 from haydi.symmetry.renaming import rename
 from haydi.symmetry.search import Base, LeastImage
 from haydi.symmetry.words import Text
@@ -60,7 +62,7 @@ def canonize(x: T, return_renaming: bool = False) -> T | tuple[T, dict[Atom, Ato
     text = _text(x)
     renaming = _renaming_to(text, LeastImage(text).places)
     least = rename(x, renaming)
-    return (least, renaming) if return_renaming else least
+    return (least, renaming) if as_bool("return_renaming", return_renaming) else least
 
 
 def is_canonical(x: object) -> bool:
@@ -93,7 +95,7 @@ def is_isomorphic(x: object, y: object) -> bool:
     (True, False)
     """
     one, other = _text(x), _text(y)
-    if one.signature != other.signature:
+    if one.signature != other.signature or fingerprint(one) != fingerprint(other):
         return False
     return sort_key(canonize(x)) == sort_key(canonize(y))
 
@@ -112,7 +114,7 @@ def automorphism_count(x: object) -> int:
     """
     text = _text(x)
     unused = prod(factorial(_size(text, run) - len(run)) for run in text.runs)
-    return unused * _group_order(LeastImage(text).base)
+    return unused * LeastImage(text).group_order
 
 
 def orbit_size(x: object) -> int:
@@ -132,7 +134,7 @@ def orbit_size(x: object) -> int:
     """
     text = _text(x)
     namings = prod(perm(_size(text, run), len(run)) for run in text.runs)
-    return namings // _group_order(LeastImage(text).base)
+    return namings // LeastImage(text).group_order
 
 
 def expand(x: T) -> Iterator[T]:
@@ -166,10 +168,6 @@ def _size(text: Text, run: range) -> int:
 def _renaming_to(text: Text, places: list[int]) -> dict[Atom, Atom]:
     targets = text.targets()
     return {atom: targets[place] for atom, place in zip(text.atoms, places, strict=True)}
-
-
-def _group_order(base: list[Base]) -> int:
-    return prod(len(level.orbit) for level in base)
 
 
 def _cosets(text: Text, base: list[Base]) -> Iterator[dict[Atom, Atom]]:

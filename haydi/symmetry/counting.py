@@ -20,6 +20,7 @@ from itertools import product
 from math import comb, factorial, prod
 from typing import Any
 
+from haydi.domains.arguments import as_bool
 from haydi.domains.describe import brief, show_int
 from haydi.domains.domain import POOL_SIZE_MAX, Domain
 from haydi.domains.elementary import Boolean, NoneDomain, Range, USet
@@ -78,7 +79,7 @@ def cnf_count(domain: Domain[Any], by_size: bool = False) -> int | list[int]:
     >>> cnf_count(Subsets(Subsets(nodes, 2)), by_size=True)
     [1, 1, 2, 5, 9, 15, 21, 24, 24, 21, 15, 9, 5, 2, 1, 1]
     """
-    return _count_by_size(domain) if by_size else _count_all(domain)
+    return _count_by_size(domain) if as_bool("by_size", by_size) else _count_all(domain)
 
 
 def _count_all(domain: Domain[Any]) -> int:

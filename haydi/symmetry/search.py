@@ -4,7 +4,8 @@ The search writes the word of the least image from left to right. As long as it 
 that begin with what is written, as one ordered partition of the atoms, by rules that lose nothing and need no
 choice (:mod:`haydi.symmetry.rules`).
 
-Only where none of these helps the search branches: it tries who takes the first place of some cell. It goes
+Only where none of these helps the search branches: it tries who takes the first place of some cell. A Set of
+pairs of atoms, and whatever ends with one, has a search of its own (:mod:`haydi.symmetry.rows`). Any other goes
 depth first and drops what is greater than the best word so far. Two ways to the same word are an
 automorphism; from then on, of several branches that known automorphisms turn into each other only one is
 tried, and the branch that led to the second way is given up (B. D. McKay, *Practical graph isomorphism*,
@@ -13,8 +14,7 @@ Transpositions of *twins* are looked for in advance, as they are both the most f
 cheapest to find.
 
 To find the least image of a graph is NP-hard (L. Babai, E. M. Luks, *Canonical labeling of graphs*, 1983), so
-some objects take long: those where choices that are not symmetric look alike until late, such as graphs on
-20 nodes or more with nearly all edges but no symmetry.
+some objects take long: those where choices that are not symmetric look alike until late.
 
 At the end all renamings that lead to the least word are known: they are a coset of the automorphism group.
 On the way to it each branching point has an orbit of equally good choices, and the cells that are left are
@@ -23,12 +23,16 @@ free; so the branching points are a base of the group in the sense of Schreier a
 
 from __future__ import annotations
 
+from functools import cached_property
+from math import prod
 from typing import NamedTuple
 
 from haydi.symmetry.partition import Cells, Orbits
+from haydi.symmetry.rows import LeastRows, Pairs
 from haydi.symmetry.rules import Rules, Todo, push
+from haydi.symmetry.stabilizers import stabilizer_orbits
 from haydi.symmetry.twins import twins
-from haydi.symmetry.words import Text
+from haydi.symmetry.words import Bag, Text
 
 __all__ = ["Base", "LeastImage"]
 
@@ -91,7 +95,6 @@ class LeastImage:
 
     Attributes:
         places: For each atom its place in the least image.
-        base: A chain of stabilizers of the automorphism group; levels with one atom are left out.
         automorphisms: Some automorphisms, as the image of each atom; with the permutations inside of the last
             cells they generate all of them.
     """
@@ -107,15 +110,22 @@ class LeastImage:
         first = [run.start for run in text.runs for _ in run]
         self._best_cells = Cells(first, {run.start: tuple(run) for run in text.runs})
         self._best_path: list[tuple[_Node, int]] = []
+        self._rows: LeastRows | None = None
         self.places: list[int] = []
-        self._search(self._best_cells, push(text.word, None))
-        self.base = self._chain()
+        root = self._grow(-1, self._best_cells, push(text.word, None), None)
+        assert root is not None
+        pairs = _pairs(root.todo, self._count)
+        if root.choices and pairs is not None:
+            self._rows = LeastRows(pairs, root.cells, self.automorphisms)
+            self.places = [0] * self._count
+            for place, atom in enumerate(self._rows.order):
+                self.places[atom] = place
+        else:
+            self._search(root)
 
     # ---- depth first -------------------------------------------------------------------------------------
 
-    def _search(self, cells: Cells, todo: Todo) -> None:
-        root = self._grow(-1, cells, todo, None)
-        assert root is not None
+    def _search(self, root: _Branch) -> None:
         self._enter(root)
         path = self._path
         while path:
@@ -207,11 +217,47 @@ class LeastImage:
 
     # ---- the group ---------------------------------------------------------------------------------------
 
-    def _chain(self) -> list[Base]:
+    @property
+    def group_order(self) -> int:
+        """Number of automorphisms."""
+        if self._rows is not None:
+            return self._rows.group_order
+        return prod(len(level.orbit) for level in self.base)
+
+    @cached_property
+    def base(self) -> list[Base]:
+        """A chain of stabilizers of the automorphism group; levels with one atom are left out."""
         levels: list[Base] = []
-        for node, atom in self._best_path:
-            node.orbits.join(self.automorphisms)
-            levels.append(Base(atom, node.orbits.of(atom)))
-        for _, group in sorted(self._best_cells.members.items()):
-            levels += [Base(atom, group[i:]) for i, atom in enumerate(group)]
+        if self._rows is not None:
+            orbits = stabilizer_orbits(self._rows.order, self.automorphisms, self._rows.group_order)
+            levels += map(Base, self._rows.order, orbits)
+        else:
+            for node, atom in self._best_path:
+                node.orbits.join(self.automorphisms)
+                levels.append(Base(atom, node.orbits.of(atom)))
+            for _, group in sorted(self._best_cells.members.items()):
+                levels += [Base(atom, group[i:]) for i, atom in enumerate(group)]
         return [level for level in levels if len(level.orbit) > 1]
+
+
+def _pairs(todo: Todo, count: int) -> Pairs | None:
+    """What is still to be written, if it is a Set of pairs of atoms, all of one form, and nothing else."""
+    if todo is None or todo[1] is not None or not isinstance(todo[0], Bag):
+        return None
+    keys = [entry.key for entry in todo[0].entries if not entry.value.parts]
+    lead = keys[0].lead if keys else []
+    if len(keys) < len(todo[0].entries) or any(key.lead != lead for key in keys):
+        return None
+    near = [0] * count
+    ordered = all(key.pair is not None for key in keys)
+    for key in keys:
+        if ordered:
+            assert key.pair is not None
+            one, other = key.pair
+        elif key.choice is not None and len(key.choice) == 2:
+            one, other = key.choice
+            near[other] |= 1 << one
+        else:
+            return None
+        near[one] |= 1 << other
+    return Pairs(near, ordered)

@@ -262,19 +262,34 @@ class PlainWatch(Watch):
             self._bundles[q][-1].append(bundle)
         for q, single in trie.root.singles:
             self._singles[q][-1].append(single)
+        #: All lists of a position at once.
+        self._lists: list[tuple[list[Any], ...]] = [
+            (*bundles, *singles) for bundles, singles in zip(self._bundles, self._singles, strict=True)
+        ]
+        #: For the two values of a bit, the lists that refute it: there are few enough to be kept.
+        self._refuting = [
+            [self._refute(i, value) for value in range(n)] if n == 2 else None
+            for i, n in enumerate(self._sizes)
+        ]
+
+    def _refute(self, i: int, value: int) -> list[list[Any]]:
+        """The lists where something waits that makes the vector less, when ``f[i]`` is ``value``."""
+        # From a known value that is greater than what it will be compared with, to one that is less.
+        refuting = slice(value + 1, self._sizes[i] + value)
+        return [*self._bundles[i][refuting], *self._singles[i][refuting]]
 
     def advance(self, i: int) -> bool:
         self._found = 0
-        singles, bundles = self._singles[i], self._bundles[i]
-        if not any(singles) and not any(bundles):
+        lists = self._lists[i]
+        if not any(lists):
             self._trails[i] = _NOTHING
             self.waiting[i + 1] = self.waiting[i]
             return True
         value, n = self.f[i], self._sizes[i]
-        # From a known value that is greater than what it will be compared with, to one that is less.
-        refuting = slice(value + 1, n + value)
-        if any(singles[refuting]) or any(bundles[refuting]):
+        kept = self._refuting[i]
+        if any(self._refute(i, value) if kept is None else kept[value]):
             return False
+        singles, bundles = self._singles[i], self._bundles[i]
         trail: list[list[Any]] = []
         self._trails[i] = trail
         opened = bundles[value] + bundles[n + value]
@@ -287,11 +302,7 @@ class PlainWatch(Watch):
         if alike and not self._compare(alike, i, trail):
             self.retreat(i)
             return False
-        done = 0
-        for waiting in bundles:
-            done += len(waiting)
-        for others in singles:
-            done += len(others)
+        done = sum([len(waiting) for waiting in lists])
         self.waiting[i + 1] = self.waiting[i] - done + len(trail)
         return True
 

@@ -123,6 +123,11 @@ class Text:
         self.word = self._word(value)
 
     @property
+    def numbers_count(self) -> int:
+        """How many numbers words are made of: atoms and literals."""
+        return len(self.atoms) + len(self._literals)
+
+    @property
     def signature(self) -> tuple[Any, ...]:
         """What isomorphic objects have in common at first sight: atoms of each USet, and literals."""
         kinds = [(sort_key(self.atoms[run.start])[1:3], len(run)) for run in self.runs]

@@ -27,6 +27,8 @@ from haydi.wire.messages import (
     Cluster,
     Consumed,
     Credit,
+    Drain,
+    Drained,
     End,
     Failed,
     Goodbye,
@@ -158,7 +160,7 @@ _FIELDS: Final[dict[str, Any]] = {
 _CODES: Final[tuple[Any, ...]] = (
     Hello, Welcome, Refused, Unknown, Heartbeat, Goodbye, Stop, Cluster, Submit, Cancel, Trim, Consumed, RunPlan,
     Lease, Steal, Released, Want, Report, Failed, End, Credit, Partial, RunFailed, RunLost,
-    Leave, Leaving, Ask, Answer, Back,
+    Leave, Leaving, Ask, Answer, Back, Drain, Drained,
 )  # fmt: skip
 
 _CODE_OF: Final = {cls: code for code, cls in enumerate(_CODES)}

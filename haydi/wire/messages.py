@@ -17,6 +17,8 @@ __all__ = [
     "Cluster",
     "Consumed",
     "Credit",
+    "Drain",
+    "Drained",
     "End",
     "Failed",
     "Goodbye",
@@ -157,6 +159,18 @@ class Submit(NamedTuple):
 
 class Cancel(NamedTuple):
     """The client wants no more of this run."""
+
+    run: int
+
+
+class Drain(NamedTuple):
+    """Begin nothing more of this run: report what is folded, give up the rest (client to scheduler to worker)."""
+
+    run: int
+
+
+class Drained(NamedTuple):
+    """Nobody holds steps of this run any more (answer to Drain, behind the results)."""
 
     run: int
 
@@ -302,6 +316,8 @@ Message = (
     | Cluster
     | Submit
     | Cancel
+    | Drain
+    | Drained
     | Trim
     | Consumed
     | RunPlan

@@ -80,6 +80,7 @@ class WorkerCore(Presence):
             m.Lease: self._on_lease,
             m.Steal: self._on_steal,
             m.Trim: self._on_trim,
+            m.Drain: lambda message, now: self.foreman.drain(message.run, now),
             m.End: self._on_end,
             m.Credit: self._on_credit,
         }
@@ -347,6 +348,8 @@ class WorkerCore(Presence):
             for place in self.slots:
                 if place.ready:
                     self.foreman.employ(place, now)
+            for released in self.foreman.drained():
+                self._send(released)
             self._hunger(now)
         else:
             self._want_at = math.inf

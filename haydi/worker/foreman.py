@@ -24,6 +24,7 @@ from collections.abc import Callable
 
 from haydi.ranges import RangeSet
 from haydi.rates import mean_rate, part_of, rate_of, seconds_for, steps_within
+from haydi.wire import messages as m
 from haydi.worker.effects import Effect, Forget, Interrupt, Load, Note, StartStride
 from haydi.worker.state import Run, Slot, Stride, WorkerSettings
 from haydi.worker.suspects import Suspect
@@ -94,7 +95,7 @@ class Foreman:
         least = self.settings.low_water_seconds * len(self.slots)
         low = []
         for number, run in self.runs.items():
-            if run.rate is not None:
+            if run.rate is not None and not run.draining:
                 unbegun = run.pool.size + sum(s.remaining for s in self.slots if s.run is run)
                 if seconds_for(unbegun, run.rate) < least:
                     low.append(number)
@@ -310,6 +311,37 @@ class Foreman:
             if run.number in place.loaded:
                 place.loaded.discard(run.number)
                 self._emit(Forget(place.index, run.number))
+
+    def drain(self, number: int, now: float) -> None:
+        """Begin nothing more of a run, and end what is being done, so that slots flush what they have folded."""
+        run = self.runs.get(number)
+        if run is None:
+            return
+        run.draining = True
+        while run.pool:
+            run.set_aside(*run.pool.take_first(run.pool.size))
+        for suspect in run.suspects.drain():
+            run.set_aside(suspect.start, suspect.stop)
+        for place in self.slots:
+            if place.run is run:
+                place.return_segment()
+            ours = [stride.number for stride in place.strides if stride.run is run]
+            if ours:
+                self.interrupt(place, ours[-1], now)
+
+    def drained(self) -> list[m.Released]:
+        """Runs of which nothing is left but what is not going to be done: that is given up."""
+        draining = [run for run in self.runs.values() if run.draining and run.owned]
+        if not draining:
+            return []
+        busy = {place.folded_run for place in self.slots}
+        busy.update(stride.run for place in self.slots for stride in place.strides)
+        given = []
+        for run in draining:
+            if run not in busy:
+                given.append(m.Released(run.number, tuple(run.owned)))
+                run.owned, run.failed = RangeSet(), RangeSet()
+        return given
 
     def interrupt(self, place: Slot, number: int, now: float) -> None:
         """End the strides of a slot up to this one; its process has to answer soon."""

@@ -71,6 +71,8 @@ class Departure:
             self.over = self.over or now >= self._end_at
             return
         self._give_back(self._foreman.runs.values())
+        for released in self._foreman.drained():
+            self._send(released)
         for place in slots:
             if place.idle and place.folded_run is not None:
                 self._foreman.flush(place, now)

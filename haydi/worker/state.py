@@ -77,6 +77,8 @@ class Run:
     limit: int | None = None
     #: The scheduler has ended it, or the connection it came by is lost.
     ended: bool = False
+    #: Nothing more of it is begun: what is folded is reported, the rest given up.
+    draining: bool = False
     service_seconds: float = 0.0
     #: Rate of one slot (see :mod:`haydi.rates`).
     rate: int | None = None
@@ -96,6 +98,9 @@ class Run:
 
     def put_back(self, start: int, stop: int) -> None:
         """Steps are not begun (again): into the pool, as far as they are still needed."""
+        if self.draining:
+            self.set_aside(start, stop)
+            return
         needed = self._needed(start, stop)
         self.pool.add(start, needed)
         self.owned.remove(needed, stop)
@@ -126,15 +131,18 @@ class Run:
 
     def suspect(self, start: int, stop: int, deaths: int) -> None:
         """Steps are suspected, as far as they are still needed."""
+        if self.draining:
+            self.set_aside(start, stop)
+            return
         needed = self._needed(start, stop)
         if start < needed:
             self.suspects.add(Suspect(start, needed, deaths))
         self.owned.remove(needed, stop)
 
     def withdraw(self, start: int, stop: int) -> int:
-        """Take steps that were put back out of the pool again, as far as they are needed; returns where that ends."""
+        """Take steps that were put back out again, as far as they are needed; returns where that ends."""
         needed = self._needed(start, stop)
-        self.pool.remove(start, needed)
+        (self.failed if self.draining else self.pool).remove(start, needed)
         return needed
 
     def check(self, slots: list[Slot]) -> None:

@@ -213,3 +213,42 @@ def test_it_ends_as_a_serial_run_would(order: list[int], hits: set[int], bad: se
         assert run.core.failure.start == first
     elif first is not None:
         assert run.core.limit == first + 1
+
+
+def test_at_a_timeout_what_is_folded_is_merged_too():
+    run = Run(100)
+    run.partial(0, 10)
+    assert run.core.drain() == [m.Drain(7)]
+    assert run.core.drain() == []
+    run.partial(40, 50)
+    assert run.core.state == "running"
+    assert run.core.handle(m.Drained(7)) == [m.Cancel(7)]
+    assert run.core.state == "timeout"
+    assert list(run.core.coverage) == [(0, 10), (40, 50)]
+
+
+def test_a_run_that_is_completed_while_it_drains_is_done():
+    run = Run(100)
+    run.core.drain()
+    run.partial(0, 100)
+    assert run.core.state == "done"
+    assert run.core.handle(m.Drained(7)) == []
+
+
+def test_a_run_that_is_submitted_again_while_it_drains_drains_on():
+    run = Run(100)
+    run.core.drain()
+    assert run.core.start() == [m.Submit(7, 100, False, False, 1.0, ((0, 100),), b"plan"), m.Drain(7)]
+
+
+def test_what_was_done_before_is_not_submitted():
+    def core_of(early: bool, limit: int | None = None) -> RunCore:
+        done = [(0, 40), (60, 70)]
+        return RunCore(7, 100, early, b"plan", lambda start, stop, payload: None, done=done, limit=limit)
+
+    missing = ((40, 60), (70, 100))
+    assert core_of(False).start() == [m.Submit(7, 100, False, False, 1.0, missing, b"plan")]
+    assert core_of(True, 70).start() == [m.Submit(7, 70, True, False, 1.0, ((40, 60),), b"plan")]
+    core = core_of(True, 40)
+    assert core.start() == []
+    assert core.state == "done"

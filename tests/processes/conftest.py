@@ -35,6 +35,33 @@ def eventually(predicate: Callable[[], object], seconds: float = 10.0) -> bool:
     return bool(predicate())
 
 
+class Gate:
+    """User code waits at it until the test opens it: a run that meets it is under way for sure.
+
+    Args:
+        path: A file that is not there yet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def open(self) -> None:
+        """Let all pass, from now on."""
+        self._path.touch()
+
+    def wait(self) -> None:
+        """Come through, in user code; an error after a minute."""
+        if not eventually(self._path.exists, 60):
+            raise TimeoutError("the gate was not opened")
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Iterator[Gate]:
+    gate = Gate(tmp_path / "gate")
+    yield gate
+    gate.open()
+
+
 def alive(pid: int) -> bool:
     """True when the process is there and no zombie."""
     with contextlib.suppress(psutil.NoSuchProcess):

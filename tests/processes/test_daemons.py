@@ -12,11 +12,22 @@ import pytest
 
 import haydi as hd
 from haydi.errors import ConnectionFailedError, NoWorkersError, RunLostError
-from tests.processes.conftest import Daemons, environment, eventually
+from tests.processes.conftest import Daemons, Gate, environment, eventually
 
 
 def slow_square(x: int) -> int:
     return sum(range(x % 300)) * 0 + x * x
+
+
+def held(gate: Gate) -> hd.Pipeline[int, int]:
+    """A sum that is not done before the gate is open; many other steps can be done until then."""
+
+    def square(x: int) -> int:
+        if x == 100_000:
+            gate.wait()
+        return x * x
+
+    return hd.Range(200_000).map(square).sum()
 
 
 EXPECTED = sum(x * x for x in range(200_000))
@@ -30,36 +41,39 @@ def test_three_terminals(daemons: Daemons) -> None:
         assert JOB.run(ctx) == EXPECTED
 
 
-def test_worker_may_start_before_the_scheduler_and_join_a_run(daemons: Daemons) -> None:
+def test_worker_may_start_before_the_scheduler_and_join_a_run(daemons: Daemons, gate: Gate) -> None:
     daemons.worker(1)
     with daemons.connect(1) as ctx:
-        run = ctx.submit(hd.Range(10**6).map(slow_square).sum())
+        run = ctx.submit(held(gate))
         daemons.worker(1, "--name", "latecomer")
-        assert run.result(timeout=60) == sum(x * x for x in range(10**6))
-        assert any("latecomer" in name for name in run.report.shares)
+        assert eventually(lambda: any("latecomer" in name for name in run.report.shares), 30)
+        gate.open()
+        assert run.result(timeout=60) == EXPECTED
 
 
-def test_killed_worker_changes_nothing(daemons: Daemons) -> None:
+def test_killed_worker_changes_nothing(daemons: Daemons, gate: Gate) -> None:
     victim = daemons.worker(1)
     daemons.worker(1)
     with daemons.connect(2) as ctx:
-        run = ctx.submit(hd.Range(10**6).map(slow_square).sum())
+        run = ctx.submit(held(gate))
         assert eventually(lambda: run.report.steps_done > 0)
         victim.kill()
-        assert run.result(timeout=60) == sum(x * x for x in range(10**6))
-        assert run.report.coverage == [(0, 10**6)]
         assert eventually(lambda: ctx.worker_count == 1)
+        gate.open()
+        assert run.result(timeout=60) == EXPECTED
+        assert run.report.coverage == [(0, 200_000)]
 
 
-def test_worker_leaves_in_order(daemons: Daemons) -> None:
+def test_worker_leaves_in_order(daemons: Daemons, gate: Gate) -> None:
     leaver = daemons.worker(1)
     daemons.worker(1)
     with daemons.connect(2) as ctx:
-        run = ctx.submit(hd.Range(10**6).map(slow_square).sum())
+        run = ctx.submit(held(gate))
         assert eventually(lambda: run.report.steps_done > 0)
         leaver.send_signal(signal.SIGTERM)
         assert leaver.wait(10) == 0
-        assert run.result(timeout=60) == sum(x * x for x in range(10**6))
+        gate.open()
+        assert run.result(timeout=60) == EXPECTED
 
 
 def test_two_clients_share_the_workers(daemons: Daemons) -> None:

@@ -149,7 +149,9 @@ def test_step_that_kills_its_process_ends_the_run(ctx: hd.DistributedContext) ->
             os._exit(9)
         return x
 
-    with pytest.raises(PoisonStepError, match=r"step 5, element 5: each of 3 processes .* exited with code 9"):
+    with pytest.raises(
+        PoisonStepError, match=r"step 5, element 5: each of 3 processes .* exited with code 9"
+    ):
         hd.Range(10).map(deadly).run(ctx)
     assert hd.Range(3).run(ctx) == [0, 1, 2]
 

@@ -16,7 +16,7 @@ import pytest
 
 import haydi as hd
 from haydi import DistributedContext, session
-from tests.processes.conftest import alive, environment, eventually, worker_tree
+from tests.processes.conftest import Gate, alive, environment, eventually, worker_tree
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
@@ -133,27 +133,36 @@ def test_script_without_guard_with_a_module_beside_it(tmp_path: Path) -> None:
     assert (done.stdout, done.stderr, done.returncode) == ("fine\n", "", 0)
 
 
-def test_killed_compute_processes_change_nothing() -> None:
+def held(x: int, gate: Gate) -> int:
+    if x == 200_000:
+        gate.wait()
+    return sum(range(x % 200))
+
+
+def test_killed_compute_processes_change_nothing(gate: Gate) -> None:
     with DistributedContext(spawn_workers=2) as context:
-        run = context.submit(hd.Range(300_000).map(lambda x: sum(range(x % 200))).sum())
+        run = context.submit(hd.Range(300_000).map(lambda x: held(x, gate)).sum())
         # Slots are counted before their processes are all born.
         assert eventually(lambda: len(worker_tree(context)[1]) == 2)
         _, victims = worker_tree(context)
-        assert eventually(lambda: run.report.steps_done > 0 or run.done())
+        assert eventually(lambda: run.report.steps_done > 0)
         for victim in victims:
             victim.kill()
+        assert eventually(lambda: not any(alive(victim.pid) for victim in victims))
+        gate.open()
         assert run.result(timeout=60) == sum(sum(range(x % 200)) for x in range(300_000))
         assert run.report.coverage == [(0, 300_000)]
 
 
-def test_killed_daemon_changes_nothing() -> None:
+def test_killed_daemon_changes_nothing(gate: Gate) -> None:
     with DistributedContext(spawn_workers=2) as context:
-        run = context.submit(hd.Range(300_000).map(lambda x: sum(range(x % 200))).collect())
+        run = context.submit(hd.Range(300_000).map(lambda x: held(x, gate)).collect())
         supervisor, computes = worker_tree(context)
-        assert eventually(lambda: run.report.steps_done > 0 or run.done())
+        assert eventually(lambda: run.report.steps_done > 0)
         supervisor.kill()
-        assert run.result(timeout=60) == [sum(range(x % 200)) for x in range(300_000)]
         assert eventually(lambda: not any(alive(p.pid) for p in computes), 5)
+        gate.open()
+        assert run.result(timeout=60) == [sum(range(x % 200)) for x in range(300_000)]
 
 
 ENDLESS = """
@@ -203,8 +212,9 @@ def test_all_is_gone_when_the_client_ends(tmp_path: Path, end: str, number: int 
 
 
 INTERRUPTED = """
-    import time
+    import signal, time
     import haydi as hd
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # children of a background job ignore it
     ctx = hd.DistributedContext(spawn_workers=2)
     def slow(x):
         time.sleep(0.05)
@@ -328,6 +338,7 @@ INTERRUPTED_MERGE = """
     CLIENT = os.getpid()
     SIGNALS = {signals}
     signal.signal(signal.SIGALRM, ring)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # children of a background job ignore it
     first = hd.DistributedContext(spawn_workers=1)
     print(hd.Range(10).sum().run(first))
     ctx = hd.DistributedContext(spawn_workers=2)

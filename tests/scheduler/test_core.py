@@ -282,6 +282,38 @@ def test_steps_behind_a_trim_are_taken_from_those_who_hold_them(desk: Desk):
     assert not desk.core.runs
 
 
+def test_a_draining_run_is_given_to_nobody_and_its_client_is_told_when_all_has_come(desk: Desk):
+    desk.worker("a")
+    desk.tell("client", submit(steps=1000))
+    desk.worker("b")  # it gets something by a steal
+    assert desk.tell("client", m.Drain(1))["a"][0] == m.Drain(1)
+    assert desk.tell("a", m.Report(1, 0, 10, 0.1, b"")) == {
+        "client": [m.Partial(1, 1, 0, 10, 0.1, desk.core.workers[b"a"].label, b"")]
+    }
+    held = desk.core.runs[1].ledger.held
+    for peer, ranges in list(held.items()):
+        sent = desk.tell(peer.decode(), m.Released(1, tuple(ranges)))
+        assert set(sent) <= {"client"}, "what is given up is given to nobody"
+    assert sent == {"client": [m.Drained(1)]}
+    assert desk.tell("client", m.Drain(1)) == {}, "it is told once"
+    assert "a" not in desk.tell("b", m.Want(1, 1, ()))
+
+
+def test_a_drain_of_a_run_that_nobody_works_on_is_answered_at_once(desk: Desk):
+    desk.tell("client", submit())
+    assert desk.tell("client", m.Drain(1)) == {"client": [m.Drained(1)]}
+    assert desk.tell("client", m.Drain(2)) == {}
+    desk.worker("w")
+    assert desk.core.runs[1].ledger.unassigned.size == 100
+
+
+def test_a_daemon_that_dies_owes_a_draining_run_nothing(desk: Desk):
+    desk.worker("w")
+    desk.tell("client", submit())
+    assert desk.tell("client", m.Drain(1)) == {"w": [m.Drain(1)]}
+    assert desk.lose("w")["client"] == [m.Cluster(0, 0), m.Drained(1)]
+
+
 def test_a_trim_can_complete_a_run(desk: Desk):
     desk.worker("w")
     desk.tell("client", submit())

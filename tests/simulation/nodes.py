@@ -34,6 +34,8 @@ __all__ = ["ClientNode", "ClientRun", "DaemonNode", "Node", "SchedulerNode"]
 SPAWN_SECONDS = 0.03
 #: What compute processes may use.
 MEMORY_BYTES = 1 << 30
+#: As the real client has it.
+DRAIN_SECONDS = 0.25
 
 
 class Node:
@@ -473,7 +475,7 @@ class ClientRun:
         self.oracle = RunOracle(job)
         self.merger = Merger(job.plan.action)
         skip = self._skip if job.skip else None
-        self.core = RunCore(number, job.steps, job.early, payload, self._absorb, skip, priority)
+        self.core = RunCore(number, job.steps, job.early, payload, self._absorb, skip=skip, priority=priority)
         self.submitted = False
         #: By which schedulers have known it.
         self.numbers = [number]
@@ -512,8 +514,16 @@ class ClientNode(Peer):
         self._look_at(run)
 
     def stop(self, run: ClientRun, state: str) -> None:
-        """End a run from this side."""
-        self._send(run.core.stop(state))
+        """End a run from this side. At a timeout what is folded is asked for, and given some time."""
+        if state == "timeout" and run.submitted:
+            self._send(run.core.drain())
+            self.world.clock.after(DRAIN_SECONDS, self.do, self._give_up, run)
+        else:
+            self._send(run.core.stop(state))
+            self._look_at(run)
+
+    def _give_up(self, run: ClientRun) -> None:
+        self._send(run.core.stop("timeout"))
         self._look_at(run)
 
     def deadline(self) -> float:
@@ -527,7 +537,7 @@ class ClientNode(Peer):
         self._on_contact(self.contact.lose("the connection broke", self.now))
 
     def on_message(self, message: m.Message) -> None:
-        if isinstance(message, (m.Partial, m.RunFailed, m.RunLost)):
+        if isinstance(message, (m.Partial, m.RunFailed, m.RunLost, m.Drained)):
             if (run := self.runs.get(message.run)) is not None:
                 self._send(run.core.handle(message))
                 self._look_at(run)

@@ -268,7 +268,7 @@ def test_messages_of_a_run_are_bounded():
         slots = sum(len(daemon.core.slots) for daemon in world.daemons)
         runs = len(world.runs)
         assert received["Want"] <= 2 * sent["Lease"] + 4 * slots * (runs + 1)
-        assert received["Released"] == sent["Steal"]
+        assert sent["Steal"] <= received["Released"] <= sent["Steal"] + sent["Drain"]
         assert sent["Partial"] <= received["Report"]
         assert sent["Credit"] <= received["Report"] + runs
         assert sent["End"] <= runs * len(world.daemons)

@@ -8,7 +8,7 @@ from math import factorial, perm
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import haydi as hd
@@ -189,3 +189,111 @@ def test_no_basic_object_is_told_at_the_call(call: Any, x: Any) -> None:
 def test_both_arguments_of_is_isomorphic_are_checked() -> None:
     with pytest.raises(TypeError, match="no basic object"):
         hd.is_isomorphic(1, 1.5)
+
+
+def complement(nodes: int, edges: Any) -> list[tuple[int, int]]:
+    there = {frozenset(edge) for edge in edges}
+    return [edge for edge in combinations(range(nodes), 2) if frozenset(edge) not in there]
+
+
+#: Pieces whose unions, and the complements of these, have many ties that no automorphism explains.
+PIECES = st.lists(
+    st.sampled_from(
+        [
+            (2, [(0, 1)]),
+            (3, [(0, 1), (1, 2)]),
+            (3, [(0, 1), (1, 2), (0, 2)]),
+            (4, [(0, 1), (1, 2), (2, 3)]),
+            (5, [(0, 1), (1, 2), (2, 3), (2, 4)]),
+        ]
+    ),
+    max_size=3,
+)
+
+
+@given(PIECES, st.booleans(), st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=2))
+@settings(max_examples=50)
+def test_sparse_and_dense_graphs_against_all_renamings(
+    pieces: list[tuple[int, list[tuple[int, int]]]], dense: bool, more: list[tuple[int, int]]
+) -> None:
+    edges = {frozenset(edge) for edge in more if edge[0] != edge[1]}
+    start = 0
+    for nodes, piece in pieces:
+        edges |= {frozenset((start + a, start + b)) for a, b in piece if start + max(a, b) < 6}
+        start += nodes
+    pairs = [tuple(edge) for edge in edges]
+    check(graph(hd.USet(6, "m"), complement(6, pairs) if dense else pairs))
+
+
+@given(st.sets(st.tuples(st.integers(0, 4), st.integers(0, 4))), st.booleans())
+def test_digraphs_with_loops_against_all_renamings(arcs: set[tuple[int, int]], dense: bool) -> None:
+    n = ONE[0]
+    kept = {(i, j) for i in range(5) for j in range(5)} - arcs if dense else arcs
+    check(hd.Set((n[i], n[j]) for i, j in kept))
+
+
+@given(
+    st.sets(st.tuples(st.integers(0, 3), st.integers(0, 2))),
+    st.sets(st.integers(0, 3)),
+    st.booleans(),
+)
+def test_bipartite_graphs_after_something_else_against_all_renamings(
+    arcs: set[tuple[int, int]], marked: set[int], ordered: bool
+) -> None:
+    a, b = SMALL
+    pairs = [(a[i], b[j]) for i, j in arcs]
+    check((hd.Set(a[i] for i in marked), hd.Set(pairs) if ordered else hd.Set(map(hd.Set, pairs))))
+
+
+def test_orbits_and_orders_of_mid_size_graphs_agree_with_their_complements() -> None:
+    """Written quite differently, an object and its complement have the same automorphisms."""
+    rng = random.Random(7)
+    n = hd.USet(12, "n")
+    for density in (0.05, 0.1, 0.2, 0.3, 0.5):
+        for _ in range(12):
+            edges = [edge for edge in combinations(range(12), 2) if rng.random() < density]
+            x, y = graph(n, edges), graph(n, complement(12, edges))
+            if not edges:
+                continue
+            assert hd.automorphism_count(x) == hd.automorphism_count(y)
+            images = list(islice(hd.expand(y), 40))
+            assert len(set(images)) == len(images) == min(40, hd.orbit_size(y))
+            assert {hd.canonize(image) for image in images[::13]} == {hd.canonize(y)}
+            renaming = hd.canonize(y, return_renaming=True)[1]
+            assert oracles.renamed(y, renaming) == hd.canonize(y)
+
+
+HARD = [random.Random(f"hard {i}") for i in range(12)]
+
+
+@pytest.mark.parametrize("rng", HARD, ids=range(len(HARD)))
+@pytest.mark.parametrize("density", [0.03, 0.9, 0.93, 0.95, 0.97])
+def test_sparse_and_dense_graphs_on_thirty_nodes(density: float, rng: random.Random) -> None:
+    n = hd.USet(30, "n")
+    x = graph(n, [edge for edge in combinations(range(30), 2) if rng.random() < density])
+    y = shuffled(x, rng)
+    least, renaming = hd.canonize(x, return_renaming=True)
+    assert hd.canonize(y) == least == oracles.renamed(x, renaming)
+    assert hd.automorphism_count(x) == hd.automorphism_count(y)
+    assert hd.is_isomorphic(x, y)
+
+
+def test_graphs_that_look_alike_from_everywhere() -> None:
+    """The two strongly regular graphs with parameters (16, 6, 2, 2), and their complements."""
+    n = hd.USet(16, "n")
+    cells = [(i // 4, i % 4) for i in range(16)]
+    steps = {(0, 1), (0, 3), (1, 0), (3, 0), (1, 1), (3, 3)}
+    shrikhande = [
+        (i, j)
+        for i, j in combinations(range(16), 2)
+        if ((cells[i][0] - cells[j][0]) % 4, (cells[i][1] - cells[j][1]) % 4) in steps
+    ]
+    rook = [
+        (i, j)
+        for i, j in combinations(range(16), 2)
+        if cells[i][0] == cells[j][0] or cells[i][1] == cells[j][1]
+    ]
+    for one, other in ((shrikhande, rook), (complement(16, shrikhande), complement(16, rook))):
+        assert not hd.is_isomorphic(graph(n, one), graph(n, other))
+        assert hd.automorphism_count(graph(n, one)) == 192
+        assert hd.automorphism_count(graph(n, other)) == 1152

@@ -28,6 +28,9 @@ _kernel = pytest.importorskip(
     "haydi.symmetry._kernel", reason="there was no compiler when Haydi was installed"
 )
 
+if kernel.kernel() != "C":
+    pytest.skip(f"there is nothing to test: the kernel is {kernel.kernel()}", allow_module_level=True)
+
 Case = tuple[Domain, list[hd.USet]]
 
 #: A representative: sort key and number of automorphisms.

@@ -112,10 +112,8 @@ def test_pieces_make_messages(raw: tuple[Channel, socket.socket], piece: int):
 def test_sending_never_blocks_and_keeps_the_order(ends: Ends):
     supervisor, compute = ends
     payloads = [os.urandom(100), os.urandom(3_000_000), b"", os.urandom(40_000)] * 3
-    began = time.monotonic()
     for n, payload in enumerate(payloads):
-        supervisor.send([LOAD, n], payload)
-    assert time.monotonic() - began < 1
+        supervisor.send([LOAD, n], payload)  # nobody reads: a send that waits would do so for ever
     assert supervisor.wants_write
     assert 0 < supervisor.unsent_bytes < sum(map(len, payloads)) + 1000
     got: list[Message] = []

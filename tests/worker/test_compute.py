@@ -243,8 +243,8 @@ def test_the_budget_ends_a_stride_early_and_never_before_a_step(driver: Driver):
 
     run = driver.load(hd.Range(10_000).iterate().map(nap))
     answer = driver.stride(run, 0, 10_000, budget=0.05, flush=True)
-    assert 10 <= answer.stop <= 100
-    assert 0.04 < answer.seconds < 1
+    assert 1 <= answer.stop <= 100
+    assert answer.seconds >= 0.05
     assert answer.partial == list(range(answer.stop))
     assert not answer.final
     assert not answer.interrupted
@@ -458,17 +458,32 @@ def napping() -> Any:
     return hd.Range(100_000).iterate().map(nap)
 
 
-def test_an_interrupted_stride_keeps_its_finished_chunks(driver: Driver):
-    run = driver.load(napping())
+def wait_for(path: Path) -> None:
+    """Until user code has made this file."""
+    deadline = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < deadline, f"user code did not get as far as {path.name}"
+        time.sleep(0.001)
+
+
+def test_an_interrupted_stride_keeps_its_finished_chunks(driver: Driver, tmp_path: Path):
+    here = tmp_path / "here"
+
+    def nap(x: int) -> int:
+        if x == 25:
+            here.touch()
+        time.sleep(0.002)
+        return x
+
+    run = driver.load(hd.Range(100_000).iterate().map(nap))
     first, ahead = driver.send(run, 0, 50_000), driver.send(run, 50_000, 100_000, flush=True)
-    time.sleep(0.1)
-    began = time.monotonic()
+    wait_for(here)
     driver.interrupt(ahead)
     answer, waiting = driver.answer(first), driver.answer(ahead)
-    assert time.monotonic() - began < 0.3
     assert answer.interrupted
-    assert 5 < answer.stop < 200
-    assert answer.seconds > 0.05
+    # No chunk of such steps has more than three of them; the whole stride would take 100 seconds.
+    assert 20 < answer.stop < 50_000
+    assert answer.seconds > 0.002 * answer.stop
     assert (waiting.stop, waiting.interrupted, waiting.nothing_flushed) == (50_000, True, True)
     rest = driver.stride(run, answer.stop, answer.stop + 10, flush=True)
     assert not rest.interrupted
@@ -489,10 +504,13 @@ def test_an_interrupt_for_the_past_or_the_idle_is_remembered_and_harmless(driver
 
 
 @pytest.mark.parametrize("cover", ["swallow", "replace"])
-def test_user_code_that_catches_everything(driver: Driver, cover: str):
+def test_user_code_that_catches_everything(driver: Driver, tmp_path: Path, cover: str):
+    here = tmp_path / "here"
+
     def function(x: int) -> int:
         try:
-            time.sleep(0.3 if cover == "swallow" else 5)
+            here.touch()
+            time.sleep(20)
         except BaseException:
             if cover == "replace":
                 raise ValueError("something is wrong") from None
@@ -500,7 +518,7 @@ def test_user_code_that_catches_everything(driver: Driver, cover: str):
 
     run = driver.load(hd.Range(1000).iterate().map(function))
     number = driver.send(run, 0, 1)
-    time.sleep(0.1)
+    wait_for(here)
     driver.interrupt(number)
     answer = driver.answer(number)
     # Swallowed, it went on; replaced, it is no failure of user code.
@@ -511,21 +529,27 @@ def test_user_code_that_catches_everything(driver: Driver, cover: str):
 
 def test_interrupts_at_any_moment_lose_and_double_nothing(driver: Driver):
     """Many interrupts at random moments: under user code, in merges, in pickling, while idle."""
-    steps = 3_000_000
     rng = random.Random(5)
-    run = driver.load(hd.Range(steps).iterate().map(lambda x: x + 1).sum())
-    at, total, interrupted = 0, 0, 0
-    deadline = time.monotonic() + 6
-    while at < steps and time.monotonic() < deadline:
-        number = driver.send(run, at, min(at + rng.randrange(1, 40_000), steps), flush=rng.random() < 0.5)
+    run = driver.load(hd.Range(10**12).iterate().map(lambda x: x + 1).sum())
+    # How far a stride comes, and when the interrupt does, are drawn by the pace of this very machine.
+    at = driver.stride(run, 0, 100_000).stop
+    pace = at / driver.stride(run, at, 2 * at).seconds
+    at *= 2
+    total, interrupted, finished = 0, 0, 0
+    deadline = time.monotonic() + 60
+    while min(interrupted, finished) < 40:
+        assert time.monotonic() < deadline, f"only {interrupted} interrupts hit, {finished} missed"
+        seconds = rng.random() * 0.01
+        number = driver.send(run, at, at + 1 + int(pace * seconds), flush=rng.random() < 0.5)
         if rng.random() < 0.7:
-            pause = time.perf_counter() + rng.random() * 0.006
+            pause = time.perf_counter() + rng.random() * 1.5 * seconds
             while time.perf_counter() < pause:
                 pass
             driver.interrupt(number)
         answer = driver.answer(number)
         assert answer.code == DONE
         interrupted += answer.interrupted
+        finished += not answer.interrupted
         at = answer.stop
         if not answer.nothing_flushed:
             total += answer.partial[0]
@@ -534,7 +558,6 @@ def test_interrupts_at_any_moment_lose_and_double_nothing(driver: Driver):
     last = driver.stride(run, at, at, flush=True)
     total += last.partial[0] if last.partial else 0
     assert total == at * (at + 1) // 2
-    assert interrupted > 20
 
 
 class NudgedSum(hd.Action):

@@ -375,6 +375,32 @@ def test_a_slow_stride_that_ignores_interrupts_is_killed_when_its_run_is_over():
     assert c.Kill(slow.index, "did not answer an interrupt") in bench.tick(0.6)
 
 
+def test_at_a_drain_slots_flush_what_they_have_folded_and_the_rest_is_given_up():
+    bench = busy_bench(1000)
+    first, second = bench.waiting[0]
+    bench.answer(stop=first.stop, seconds=0.05)
+    assert bench.hear(m.Drain(1)) == [c.Interrupt(0, bench.waiting[0][-1].number)]
+    for stride in (second, bench.waiting[0][-1]):  # what was cut off is as if it had never begun
+        bench.answer(stop=stride.start, seconds=0.0)
+    (flush,) = bench.waiting[0]
+    assert (flush.start, flush.stop, flush.flush) == (first.stop, first.stop, True)
+    bench.answer(flushed=(10, first.stop), payload=b"sum")
+    assert bench.said()[:2] == [
+        m.Report(1, 10, first.stop, 0.05, b"sum"),
+        m.Released(1, ((first.stop, 1000),)),
+    ]
+    assert not bench.core.runs[1].owned
+    assert not strides(bench.hear(m.Heartbeat()))
+
+
+def test_a_drain_of_a_run_that_is_not_begun_gives_all_of_it_up():
+    bench = Bench(ready=False)
+    bench.lease(0, 1000)
+    bench.hear(m.Drain(1))
+    assert m.Released(1, ((0, 1000),)) in bench.said()
+    assert bench.hear(m.Drain(1), m.Drain(7)) == []
+
+
 def test_what_is_behind_a_trim_is_dropped():
     bench = busy_bench()
     begun = bench.waiting[0][-1].stop

@@ -125,11 +125,12 @@ def living(pids: list[int]) -> list[int]:
     return found
 
 
-def seconds_until_gone(pids: list[int]) -> float:
-    began = time.monotonic()
-    while living(pids) and time.monotonic() - began < 10:
+def left_over(pids: list[int]) -> list[int]:
+    """Who still lives after a while in which everybody should end; none of them would end by itself in it."""
+    deadline = time.monotonic() + 20
+    while living(pids) and time.monotonic() < deadline:
         time.sleep(0.002)
-    return time.monotonic() - began
+    return living(pids)
 
 
 # --- birth and death --------------------------------------------------------------------------------------
@@ -203,7 +204,7 @@ def test_what_was_sent_before_death_arrives():
     [answers], _ = outcome("""
         spawn(0)
         start(0, lambda x: 5)
-        time.sleep(0.1)
+        wait(born[0].channel)  # the answer has been sent
         for _ in range(3):  # the first is at work, the others are left unread
             start(0, lambda x: __import__("time").sleep(60))
         nursery.signal(0, 9)
@@ -236,19 +237,23 @@ def test_the_last_words_of_a_crash():
     assert tail == stderr
 
 
-def test_interrupts_arrive():
-    [(interrupted, seconds)], _ = outcome("""
+def test_interrupts_arrive(tmp_path: Path):
+    here = str(tmp_path / "here")
+    [[interrupted]], _ = outcome(f"""
+        def sleep(x):
+            import time
+            open({here!r}, "w").close()
+            time.sleep(60)
         spawn(0)
-        number = start(0, lambda x: __import__("time").sleep(20))
-        time.sleep(0.2)
-        began = time.monotonic()
+        number = start(0, sleep)
+        while not os.path.exists({here!r}):
+            time.sleep(0.001)
         os.write(born[0].control, number.to_bytes(8, "little"))
         nursery.signal(0, signal.SIGUSR1)
         [(header, payload)] = hear(0)
-        say(header[5], time.monotonic() - began)
+        say(header[5])
     """)
     assert interrupted
-    assert seconds < 1
 
 
 def test_a_birth_that_fails_is_told_and_can_be_tried_again():
@@ -514,7 +519,7 @@ def test_all_are_gone_when_the_supervisor_is_killed(busy: str):
     with family(busy) as (process, pids):
         assert living(pids) == pids
         process.kill()
-        assert seconds_until_gone(pids) < 1
+        assert left_over(pids) == []
 
 
 @pytest.mark.parametrize("busy", BUSY)
@@ -526,14 +531,14 @@ def test_all_are_gone_when_the_nursery_was_killed_before(busy: str):
             living(others)
         )  # so it is the lifeline that ends them, and nothing else
         process.kill()
-        assert seconds_until_gone([nursery, *others]) < 1
+        assert left_over([nursery, *others]) == []
 
 
 def test_all_are_gone_when_both_are_killed_at_once():
     with family("sum") as (process, pids):
         process.kill()
         os.kill(pids[0], signal.SIGKILL)
-        assert seconds_until_gone(pids) < 1
+        assert left_over(pids) == []
 
 
 def test_the_end_of_the_nursery_is_told():
@@ -553,16 +558,14 @@ def test_the_end_of_the_nursery_is_told():
         text, pid = said(process)
         assert process.wait(10) == 0
         assert "nursery" in text
-        assert seconds_until_gone([pid]) < 1
+        assert left_over([pid]) == []
 
 
-def test_close_ends_all_quickly_and_once():
-    then = "began = time.monotonic(); nursery.close(); nursery.close(); say(time.monotonic() - began)"
-    with family("sum", f"{then}; time.sleep(60)") as (process, pids):
-        [seconds] = said(process)
-        assert seconds < 1
+def test_close_ends_all_once():
+    with family("sum", "nursery.close(); nursery.close(); say('closed'); time.sleep(60)") as (process, pids):
+        assert said(process) == ["closed"]
         assert living(pids[:-1]) == []
-        assert seconds_until_gone(pids) < 1  # the subprocess is not ours to wait for
+        assert left_over(pids) == []  # the subprocess is not ours to wait for
 
 
 def test_sigint_of_a_terminal_is_the_supervisors_business():
