@@ -158,6 +158,18 @@ def test_a_step_that_died_is_merged_once_in_a_run_that_skips():
     assert run.core.state == "done"
 
 
+def test_steps_that_were_skipped_are_not_submitted_again():
+    run, skipped = Run(10), []
+    run.core.skip = lambda failure: skipped.append(failure.start)
+    run.core.start()
+    run.failed(3, 4, "died")
+    assert run.core.start(8) == [m.Submit(8, 10, False, True, 1.0, ((0, 3), (4, 10)), b"plan")]
+    run.partial(0, 3)
+    run.partial(4, 10)
+    assert run.core.state == "done"
+    assert skipped == [3]
+
+
 @pytest.mark.parametrize("kind", ["load", "loading", "result", "user"])
 def test_what_is_no_fault_of_a_step_ends_a_run_that_skips(kind: str):
     run = Run(10)

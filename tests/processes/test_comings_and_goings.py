@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -19,9 +21,12 @@ import psutil
 import pytest
 
 import haydi as hd
-from haydi.errors import ConnectionFailedError, RunLostError
+from haydi.client.core import RunCore
+from haydi.errors import ConnectionFailedError, PoisonStepError, RunLostError
 from haydi.monitor.ask import Monitor, OrderRefusedError
+from haydi.wire import messages as m
 from tests.processes.conftest import Daemons, alive, environment, eventually, worker_tree
+from tests.processes.fatal import fatal, leaves, swells
 
 
 def slowly(x: int) -> int:
@@ -390,3 +395,111 @@ def test_all_contexts_take_a_priority(ctx: hd.DistributedContext) -> None:
     with pytest.raises(hd.UsageError, match="priority=0"):
         hd.Range(4).sum().run(ctx, priority=0)
     assert worker_tree(ctx)
+
+
+# --- together with what fails -----------------------------------------------------------------------------
+
+
+def test_a_run_that_skips_outlives_schedulers_workers_and_its_own_program(
+    daemons: Daemons, tmp_path: Path
+) -> None:
+    """Steps that kill and steps that raise are told once, by whichever start of the program comes to the end."""
+    file = tmp_path / "run.haydi"
+    pipeline = (
+        hd.Range(4000).map(slowly).map(fatal(leaves, 10**2, 2000**2, 3500**2)).map(no_cube_root).count()
+    )
+    worker = daemons.worker(2)
+    with daemons.connect(2) as ctx:
+        run = ctx.submit(pipeline, checkpoint=file, on_error="skip", priority=2)
+        assert eventually(lambda: run.report.failures_total >= 2, 30)
+        daemons.scheduler.kill()
+        daemons.scheduler.wait()
+        assert eventually(lambda: not ctx._link.connected)
+        restart_scheduler(daemons)
+        assert progresses(run)
+        run.cancel()
+    daemons.worker(2)
+    with daemons.connect(3) as ctx:
+        worker.send_signal(signal.SIGTERM)
+        assert pipeline.run(ctx, checkpoint=file, on_error="skip") == 4000 - 7
+        report = ctx.last_report
+        assert report is not None
+        assert report.coverage == [(0, 4000)]
+        assert {f.step: f.deaths for f in report.failures} == (
+            dict.fromkeys((10, 2000, 3500), 3) | dict.fromkeys(range(1, 4000, 1000), 0)
+        )
+        assert report.failures_total == 7
+        assert all(f.element is not None for f in report.failures)
+
+
+def no_cube_root(square: int) -> int:
+    if math.isqrt(square) % 1000 == 1:
+        raise ValueError(f"no cube root of {square}")
+    return square
+
+
+def test_a_local_cluster_whose_parts_are_started_again_keeps_its_limits(no_leftovers: object) -> None:
+    with hd.DistributedContext(spawn_workers=1, memory_limit="150MiB") as ctx:
+        run = ctx.submit(hd.Range(3000).map(slowly).map(fatal(swells, 2900**2)).count(), on_error="skip")
+        assert eventually(lambda: run.report.steps_done > 0)
+        assert ctx._cluster is not None
+        os.kill(ctx._cluster._scheduler.pid, signal.SIGKILL)
+        assert progresses(run)
+        supervisor, _ = worker_tree(ctx)
+        supervisor.kill()
+        assert run.result(60) == 2999
+        (failure,) = run.report.failures
+        assert (failure.step, failure.deaths) == (2900, 3)
+        assert failure.memory is not None
+        assert "of 150.0 MiB" in failure.memory
+
+
+@pytest.mark.parametrize("skip", ["skip", "raise"])
+def test_a_time_limit_while_steps_are_suspected_is_kept(skip: Any, no_leftovers: object) -> None:
+    """Every step ends its process: there is always one on trial when the time is over."""
+    with hd.DistributedContext(spawn_workers=2) as ctx:
+        pipeline = hd.Range(10**6).map(kill_slowly).count()
+        if skip == "skip":
+            found = pipeline.run(ctx, timeout=2.0, on_error=skip)
+            report = ctx.last_report
+            assert report is not None
+            assert report.state == "timeout"
+            assert found == 0
+            assert report.failures_total == report.steps_done
+        else:
+            with pytest.raises(PoisonStepError):
+                pipeline.run(ctx, timeout=60.0, on_error=skip)
+        assert hd.Range(9).sum().run(ctx) == 36
+
+
+def kill_slowly(x: int) -> int:
+    time.sleep(0.02)
+    os._exit(9)
+
+
+def test_other_threads_may_use_the_context_while_runs_are_submitted_again(
+    daemons: Daemons, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that cancels a run has the run's lock and wants the link's: who submits again must not hold that one."""
+    start, free = RunCore.start, []
+
+    def start_and_look(self: RunCore, number: int | None = None) -> list[m.Message]:
+        if number is not None:
+            thread = threading.Thread(target=ctx._link.nudge, daemon=True)
+            thread.start()
+            thread.join(5)
+            free.append(not thread.is_alive())
+        return start(self, number)
+
+    daemons.worker(1)
+    with daemons.connect(1) as ctx:
+        run = ctx.submit(slow_sum(10**6))
+        assert eventually(lambda: run.report.steps_done > 0)
+        monkeypatch.setattr(RunCore, "start", start_and_look)
+        daemons.scheduler.kill()
+        daemons.scheduler.wait()
+        restart_scheduler(daemons)
+        assert eventually(lambda: free, 30)
+        assert free == [True]
+        run.cancel()
+        assert slow_sum(10).run(ctx, timeout=30) == squares(10)

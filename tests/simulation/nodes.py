@@ -7,6 +7,7 @@ scheduler knows connections by identity and is told when it sends to one that ca
 from __future__ import annotations
 
 import math
+import pickle
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -465,20 +466,41 @@ class DaemonNode(Peer):
 
 
 class ClientRun:
-    """A run and what is asked of it."""
+    """A run and what is asked of it; it may go on from the first ``kept`` pieces that an earlier one has merged."""
 
     def __init__(
-        self, client: ClientNode, number: int, job: Job, payload: bytes, priority: float = 1.0
+        self,
+        client: ClientNode,
+        number: int,
+        job: Job,
+        payload: bytes,
+        priority: float = 1.0,
+        before: ClientRun | None = None,
+        kept: int = 0,
     ) -> None:
         self.client = client
         self.job = job
         self.oracle = RunOracle(job)
         self.merger = Merger(job.plan.action)
-        skip = self._skip if job.skip else None
-        self.core = RunCore(number, job.steps, job.early, payload, self._absorb, skip=skip, priority=priority)
+        #: What was merged, as a checkpoint keeps it.
+        self.pieces: list[tuple[int, int, bytes]] = [] if before is None else before.pieces[:kept]
+        limit = self.merger.restore((a, b, pickle.loads(piece)[1]) for a, b, piece in self.pieces)
+        for start, stop, _ in self.pieces:
+            self.oracle.on_restored(start, stop)
+        self.core = RunCore(
+            number,
+            job.steps,
+            job.early,
+            payload,
+            self._absorb,
+            skip=self._skip if job.skip else None,
+            priority=priority,
+            done=self.merger.coverage(),
+            limit=limit,
+        )
         self.submitted = False
         #: By which schedulers have known it.
-        self.numbers = [number]
+        self.numbers: list[int] = [number] if before is None else [*before.numbers, number]
         self.over_at: float | None = None
 
     @property
@@ -486,14 +508,18 @@ class ClientRun:
         return self.core.run
 
     def _absorb(self, start: int, stop: int, payload: bytes) -> int | None:
-        return self.merger.add(start, stop, self.oracle.on_partial(start, stop, payload))
+        partial = self.oracle.on_partial(start, stop, payload)
+        self.pieces.append((start, stop, payload))
+        return self.merger.add(start, stop, partial)
 
     def _skip(self, failure: Failure) -> int | None:
         start, stop = failure.start, failure.stop
         self.oracle.on_skip(start, stop)
         action = self.job.plan.action
         assert isinstance(action, Skipping)
-        return self.merger.add(start, stop, action.failed(death_of_step(start, stop, failure.payload)))
+        tally = action.failed(death_of_step(start, stop, failure.payload))
+        self.pieces.append((start, stop, pickle.dumps((None, tally))))
+        return self.merger.add(start, stop, tally)
 
 
 class ClientNode(Peer):

@@ -52,6 +52,10 @@ class RunOracle:
         assert stop == start + 1, f"steps [{start}, {stop}) are skipped together"
         self._merge(start, stop)
 
+    def on_restored(self, start: int, stop: int) -> None:
+        """Steps were merged before this run began."""
+        self._merge(start, stop)
+
     def _merge(self, start: int, stop: int) -> None:
         i = bisect_right(self._stops, start)
         assert i == bisect_left(self._starts, stop), f"steps of [{start}, {stop}) are merged a second time"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from random import Random
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from haydi.wire import messages as m
 from haydi.wire.contact import Contact
 from haydi.worker.core import WorkerSettings
 from haydi.worker.leaving import Departure
-from tests.simulation.jobs import counting_job, uniform_costs
+from tests.simulation.jobs import counting_job, poison_job, uniform_costs
 from tests.simulation.links import Network
 from tests.simulation.nodes import ClientRun
 from tests.simulation.world import SimulationError, World, run_seed
@@ -105,6 +106,53 @@ def test_a_lifetime_ends_in_good_order():
     assert world.clock.now > 15.0
     world.run_until(world.all_over, 100.0)
     assert computed(world) == run.job.steps
+
+
+# --- all at once ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("skip", [True, False])
+@pytest.mark.parametrize("steps", [1000, 10**15])
+def test_poison_is_told_once_whoever_comes_and_goes(skip: bool, steps: int):
+    """The scheduler is killed while steps are suspected, skipped and looked for, and daemons leave."""
+    deadly = frozenset(steps * i // 7 for i in range(1, 7))
+    world = world_of(3, 2)
+    job = poison_job(steps, uniform_costs(12.0 / steps), deadly, skip=skip)
+    client = world.add_client()
+    run = world.add_run(client, job, at=1.0)
+    other = world.add_run(client, job_of(6.0), at=1.0)
+    for i in range(8):
+        world.clock.at(1.1 + 0.23 * i, world.scheduler.crash, 0.05)
+    for daemon in world.daemons[:2]:
+        world.clock.at(1.6, daemon.retire)
+    world.clock.at(1.7, world.add_daemon, 2)
+    world.run_until(world.all_over, 100.0)
+    world.finish()  # what is told and what is not is asserted by the oracle
+    assert client.times_back >= 1
+    assert (run.core.state, other.core.state) == ("done" if skip else "failed", "done")
+    if skip:
+        assert run.merger.result() == steps - len(deadly)
+
+
+def test_a_program_that_is_started_again_goes_on_with_what_it_had_merged():
+    """Without knowing of the run before, which the scheduler has cancelled."""
+    world = world_of(3, 2)
+    steps, deadly = 10**6, frozenset([17, 600_000])
+    first = world.add_client()
+    job = poison_job(steps, uniform_costs(12.0 / steps), deadly, skip=True)
+    before = world.add_run(first, job, at=1.0)
+    world.run_until(lambda: before.core.coverage.size > steps // 2, 20.0)
+    reported = computed(world)
+    first.kill("seen")
+    world.resume(first, Random(1))
+    run = world.runs[-1]
+    restored = run.core.coverage.size
+    assert 0 < restored < steps
+    world.run_until(world.all_over, 60.0)
+    world.finish()
+    assert run.core.state == "done"
+    assert run.merger.result() == steps - 2
+    assert computed(world) - reported < steps - restored + steps // 4
 
 
 # --- clocks -----------------------------------------------------------------------------------------------

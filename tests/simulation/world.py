@@ -140,6 +140,19 @@ class World:
         self.clock.at(at, client.do, client.submit, run)
         return run
 
+    def resume(self, gone: ClientNode, rng: Random) -> None:
+        """The program of a client that ended is started again, with what its checkpoints had by then."""
+        client = self.add_client()
+        for before in gone.runs.values():
+            if before.core.state == "running":
+                kept = rng.randint(0, len(before.pieces))
+                core = before.core
+                number = self.new_number()
+                run = ClientRun(client, number, before.job, core.payload, core.priority, before, kept)
+                self.log(f"{client.name} goes on with {before.number} as {number}, from {kept} pieces")
+                self.runs.append(run)
+                client.submit(run)
+
     # --- running --------------------------------------------------------------------------------------
 
     def log(self, *parts: object) -> None:
@@ -259,6 +272,7 @@ class Roughness:
         counts["jump client"] = int(rng.random() < 0.2)
         counts["jump scheduler"] = int(rng.random() < 0.2)
         counts["restart scheduler"] = rng.choice([0, 0, 0, 1, 1, 2])
+        counts["restart client"] = rng.choice([0, 0, 1, 2])
         return Roughness(counts)
 
 
@@ -326,12 +340,16 @@ def _fault(world: World, rng: Random, kind: str) -> None:
         world.scheduler.jump(rng.choice([0.7, 5.0, 4000.0]))
     elif kind == "restart scheduler":
         world.scheduler.crash(rng.choice([0.0, 0.05, 1.8, 12.0]) * rng.uniform(0.5, 1.5))
-    elif kind in ("pause client", "cut client", "jump client"):
+    elif kind in ("pause client", "cut client", "jump client", "restart client"):
         client = rng.choice(world.clients)
         if client.dead:
             pass
         elif kind == "pause client":
             client.pause(rng.uniform(0.1, 20.0))
+        elif kind == "restart client":
+            _vanish(client, rng.choice(["seen", "closed", "silent"]))
+            again = min(world.clock.now + rng.uniform(0.0, 2.0), world.calm_at - 0.001)
+            world.clock.at(again, world.resume, client, Random(rng.random()))
         elif kind == "jump client":
             client.jump(rng.choice([0.7, 5.0, 4000.0]))
         else:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from haydi.ranges import RangeSet
 from haydi.wire import messages as m
 from haydi.worker import core as c
 from tests.worker.test_core import WELCOME, Bench, busy_bench
@@ -196,3 +197,71 @@ def test_a_jump_of_the_clock_neither_kills_nor_rejoins():
     done = bench.tick(4000.0)
     assert not [effect for effect in done if isinstance(effect, (c.Kill, c.Reconnect, c.Exit))]
     assert [effect for effect in pass_time(bench, 1.0) if isinstance(effect, c.Kill)], "but then it has to"
+
+
+# --- suspects ---------------------------------------------------------------------------------------------
+
+
+def test_suspects_are_given_back_with_what_is_not_begun():
+    """They are work that nobody has done; elsewhere their deaths are counted anew."""
+    bench = busy_bench(1000)
+    stride = bench.waiting[0][0]
+    bench.die(after=2.0, at=(stride.start, stride.start + 16))
+    assert bench.core.runs[1].suspects
+    said = leave(bench)
+    (released,) = [message for message in said if isinstance(message, m.Released)]
+    assert RangeSet(released.ranges).contains(stride.start, stride.start + 16)
+    assert not bench.core.runs[1].owned
+    assert said[-1] == m.Goodbye()
+
+
+@pytest.mark.parametrize("skip", [True, False])
+def test_a_death_while_leaving_is_no_evidence(skip: bool):
+    """Whoever ends the daemon may have ended its processes too: not even the third death of a step names it."""
+    bench = Bench()
+    bench.lease(7, 8, skip=skip)
+    for _ in range(2):
+        bench.die(after=2.0, at=(7, 8))
+        bench.take(bench.core.ready(0, 2000, bench.now))
+    assert bench.waiting[0][0].cautious
+    assert leave(bench) == [m.Leaving()], "it may end what it is at"
+    bench.die(after=1.0, at=(7, 8))
+    assert bench.said()[:2] == [m.Released(1, ((7, 8),)), m.Goodbye()]
+
+
+def test_a_suspect_that_is_survived_while_leaving_is_reported():
+    bench = Bench()
+    bench.lease(7, 8)
+    bench.die(after=2.0, at=(7, 8))
+    bench.take(bench.core.ready(0, 2000, bench.now))
+    leave(bench)
+    bench.answer(flushed=(7, 8), payload=b"fine")
+    assert [type(message) for message in bench.said()] == [m.Report, m.Goodbye]
+
+
+def test_a_suspect_that_is_cut_off_while_leaving_is_given_back():
+    bench = Bench()
+    bench.lease(0, 100)
+    end = bench.waiting[0][0].stop
+    bench.die(after=2.0, at=(0, end))
+    bench.take(bench.core.ready(0, 2000, bench.now))
+    leave(bench)
+    pass_time(bench, 4.2)
+    bench.answer(stop=30, flushed=(0, 30), payload=b"some")
+    said = bench.said()
+    assert isinstance(said[0], m.Report)
+    assert said[1:] == [m.Released(1, ((30, end),)), m.Goodbye()]
+
+
+def test_a_drain_while_leaving_is_answered():
+    bench = busy_bench(100_000)
+    first, second = bench.waiting[0]
+    leave(bench)
+    assert c.Interrupt(0, second.number) in bench.hear(m.Drain(1))
+    bench.answer(stop=first.start + 3)
+    bench.answer(stop=second.start)
+    bench.answer(stop=first.start + 3, flushed=(10, first.start + 3), payload=b"some")
+    report, released, goodbye = bench.said()
+    assert isinstance(report, m.Report)
+    assert released == m.Released(1, ((first.start + 3, second.stop),))
+    assert goodbye == m.Goodbye()

@@ -221,3 +221,57 @@ def test_an_idle_process_that_is_too_large_is_replaced_and_nobody_blamed() -> No
     assert [type(e) for e in bench.core.weighed(0, 2 << 30, bench.now)] == [c.Kill]
     assert c.Spawn(0) in bench.die(after=2.0)
     assert not told(bench)
+
+
+# --- at the end of the time of a run ----------------------------------------------------------------------
+
+
+def test_a_drain_gives_suspects_up() -> None:
+    bench = Bench()
+    bench.lease(0, 1000)
+    stride = bench.waiting[0][0]
+    bench.die(after=2.0, at=(stride.start, stride.start + 16))
+    bench.hear(m.Drain(1))
+    assert m.Released(1, ((0, 1000),)) in bench.said()
+    assert not bench.core.runs[1].suspects
+
+
+def test_a_drain_interrupts_the_trial_of_a_suspect_and_the_rest_is_given_up() -> None:
+    bench = Bench()
+    bench.lease(0, 1000)
+    bench.die(after=2.0, at=(0, 16))
+    (trial,) = [e for e in reborn(bench) if isinstance(e, c.StartStride)]
+    assert trial.cautious
+    assert bench.hear(m.Drain(1)) == [c.Interrupt(0, trial.number)]
+    bench.answer(stop=4, flushed=(0, 4), payload=b"some")
+    assert [type(message) for message in bench.said()][:2] == [m.Report, m.Released]
+    assert not bench.core.runs[1].owned
+
+
+@pytest.mark.parametrize("times", [1, 3])
+@pytest.mark.parametrize("skip", [True, False])
+def test_a_death_while_a_run_drains_keeps_nothing_back(times: int, skip: bool) -> None:
+    """The last death that it takes names the step even then; one before that says nothing any more."""
+    bench = Bench()
+    bench.lease(7, 20, skip=skip)
+    for _ in range(times - 1):
+        bench.die(after=2.0, at=(7, 8))
+        reborn(bench)
+    bench.hear(m.Drain(1))
+    bench.die(after=0.1, at=(7, 8))
+    said = [message for message in bench.said() if not isinstance(message, m.Want)]
+    if times == 1:
+        assert said == [m.Released(1, ((7, 20),))]
+    else:
+        failed, released = said
+        assert isinstance(failed, m.Failed)
+        assert (failed.kind, failed.start, failed.stop) == ("died", 7, 8)
+        assert released == m.Released(1, ((8 if skip else 7, 20),))
+    assert not bench.core.runs[1].owned
+
+
+def test_time_of_a_death_is_charged_by_priority_too() -> None:
+    bench = Bench()
+    bench.lease(0, 1000, priority=4.0)
+    bench.die(after=2.0, at=(0, 16))
+    assert bench.core.runs[1].service_seconds == pytest.approx(0.5, abs=0.01)
