@@ -481,7 +481,8 @@ def test_other_threads_may_use_the_context_while_runs_are_submitted_again(
     daemons: Daemons, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that cancels a run has the run's lock and wants the link's: who submits again must not hold that one."""
-    start, free = RunCore.start, []
+    start = RunCore.start
+    free: list[bool] = []
 
     def start_and_look(self: RunCore, number: int | None = None) -> list[m.Message]:
         if number is not None:
