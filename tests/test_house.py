@@ -25,7 +25,7 @@ import haydi
 from haydi._version import __version__
 
 if TYPE_CHECKING:
-    from tests.conftest import Stock
+    from tests.stock import Stock
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "haydi"
@@ -227,6 +227,7 @@ def test_scripts_can_be_run():
     assert {
         "scripts/test",
         "scripts/demo",
+        "scripts/chaos",
         "scripts/haydi-scheduler",
         "scripts/haydi-worker",
         ".ci/run",

@@ -241,6 +241,12 @@ class _Compiler:
             self._alphabets[key] = (Alphabet.of(domain, repeats=repeats), domain)
         return self._alphabets[key][0]
 
+    def _items(self, items: Domain[Any], domain: Domain[Any]) -> Alphabet:
+        """The alphabet of items or keys, each of which has a position of its own in an element."""
+        if not items.filtered:
+            self._check_positions(items._known_size(), domain)  # before they are listed, which may take long
+        return self.alphabet(items, repeats=False)
+
     def node(self, domain: Domain[Any], free: bool) -> Node:
         """The node of a domain, at the next positions; ``free`` where no renaming moves it elsewhere."""
         if isinstance(domain, Product):
@@ -253,7 +259,7 @@ class _Compiler:
         if isinstance(domain, Mappings):
             return self._map(domain, free)
         if isinstance(domain, Subsets):
-            items = self.alphabet(domain.domain, repeats=False)
+            items = self._items(domain.domain, domain)
             made = SetNode(items, self._sizes(domain.sizes), len(self.positions), free)
             self._put([made.sizes] * made.sized + [BIT] * items.size, domain)
             self.sets.append(made)
@@ -280,15 +286,18 @@ class _Compiler:
 
     def _map(self, domain: Mappings[Any, Any, Any], free: bool) -> Node:
         start = len(self.positions)
-        keys = self.alphabet(domain.key_domain, repeats=False)
+        keys = self._items(domain.key_domain, domain)
         # Keys that no renaming moves hold each value in its place.
         return MapNode(
             keys, [self.node(domain.value_domain, free and keys.fixed) for _ in range(keys.size)], start
         )
 
     def _put(self, alphabets: list[Alphabet], domain: Domain[Any]) -> None:
+        self._check_positions(len(alphabets), domain)
         self.positions += alphabets
-        if len(self.positions) > POSITIONS_MAX:
+
+    def _check_positions(self, more: int, domain: Domain[Any]) -> None:
+        if len(self.positions) + more > POSITIONS_MAX:
             raise ArgumentValueError(
                 f"elements of {brief(domain)} have too many parts for canonical forms: "
                 f"at most {POSITIONS_MAX}"

@@ -294,7 +294,7 @@ class SetNode(Node):
         left = self.stop - max(i, self.first)
         if self.free and not own:
             least = max(1, least)
-        return sum(comb(left, size) for size in range(max(0, least), most + 1))
+        return subsets_count(left, max(0, least), most)
 
     def lengths(self, f: Sequence[int], i: int, own: bool = True) -> list[tuple[int, int]]:
         """Which numbers of items the Sets of :meth:`completions` have and how often, in the order in which they come.

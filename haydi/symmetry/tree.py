@@ -27,10 +27,7 @@ __all__ = ["Batch", "Tree", "Walker"]
 #: Groups up to this order are looked at renaming by renaming, in Python.
 ROWS_MAX = 50_000
 
-#: So many addresses for each class there may be, so that most classes can be parted from their neighbours: at least
-#: some, and not more than anybody can go through.
-_ADDRESSES_PER_CLASS = 64
-_ADDRESSES_FEW = 1 << 16
+#: More addresses than that are not given out: nobody could go through them. Up to there each class has its own.
 _ADDRESSES_MAX = 1 << 64
 
 #: Vectors in the first batch, and at most: who wants only the first ones should not wait for more.
@@ -96,9 +93,7 @@ class Tree:
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
-        total = layout.root.total
-        classes = total // layout.group_order
-        self.size = min(total, max(_ADDRESSES_PER_CLASS * classes, _ADDRESSES_FEW), _ADDRESSES_MAX)
+        self.size = min(layout.root.total, _ADDRESSES_MAX)
         self._branching = Branching(layout)
         #: Walks that nobody uses, with the address at which each stands, if that is known.
         self._idle: list[tuple[int | None, Walker | Search]] = []

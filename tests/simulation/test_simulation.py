@@ -46,7 +46,7 @@ from tests.simulation.world import SimulationError, World, random_world, run_see
 
 ROOT = Path(__file__).resolve().parents[2]
 
-SEEDS = 300
+SEEDS = 500
 SEEDS_EACH = 25
 DEEP_SEEDS = int(os.environ.get("HAYDI_SIM_SEEDS", "5000"))
 DEEP_SEEDS_EACH = 250
@@ -121,6 +121,36 @@ def test_thousands_of_workers():
     assert run.over_at is not None
     assert run.over_at - 1.0 < 1.2 * 1.1 + 0.5
     assert world.scheduler.core.dealer.slots == 4 * (500 - 20 + 30)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_ten_thousand_workers():
+    """1,250 daemons of 8 slots, 25 of which are killed: each step counts once, and messages have their bounds."""
+    daemons, slots, steps = 1250, 8, 10**15
+    world = world_of(daemons, slots, checks=False, worker_settings=WorkerSettings(stride_seconds=0.2))
+    world.events_most = 10_000_000
+    work_seconds = 1.2 * daemons * slots
+    run = world.add_run(world.add_client(), counting_job(steps, uniform_costs(work_seconds / steps)), at=1.0)
+    rng = Random(11)
+    for daemon in rng.sample(world.daemons, 25):
+        world.clock.at(rng.uniform(1.1, 2.0), daemon.kill, rng.choice(["seen", "closed"]))
+    world.run_until(world.all_over, 30.0)
+    world.scheduler.core.check()
+    assert run.core.state == "done"
+    assert run.merger.result() == steps
+    assert run.oracle.covered() == [(0, steps)], "and the oracle fails at what is merged a second time"
+    assert world.scheduler.core.dealer.slots == slots * (daemons - 25)
+    assert run.over_at is not None
+    assert run.over_at - 1.0 < 1.2 * 1.1 + 0.5
+    sent, received = world.scheduler.sent, world.scheduler.received
+    assert sent["Lease"] <= 50 * daemons
+    assert sent["Steal"] <= 15 * daemons
+    assert received["Released"] <= sent["Steal"]
+    assert received["Want"] <= 2 * sent["Lease"] + 4 * slots * daemons * 2
+    assert received["Report"] <= 25 * slots * daemons
+    assert sent["Partial"] <= received["Report"]
+    assert sent["RunPlan"] <= daemons
 
 
 @pytest.mark.parametrize(("daemons", "slots"), [(1, 1), (2, 1), (1, 8), (10, 4), (20, 4)])

@@ -81,6 +81,8 @@ class World:
         #: Compute processes that were started.
         self.births = 0
         self.calm_at = 0.0
+        #: More events than this are an endless loop.
+        self.events_most = EVENTS_MOST
         #: The scheduler may be gone for good.
         self.may_lose_runs = False
         self._settings = replace(worker_settings or WorkerSettings(), memory_bytes=MEMORY_BYTES)
@@ -168,7 +170,7 @@ class World:
         """
         while not condition():
             assert self.clock.now <= limit, f"runs go on at {self.clock.now:.1f} s: {self.going_on()}"
-            assert self.clock.events < EVENTS_MOST, f"{EVENTS_MOST} events: {self.going_on()}"
+            assert self.clock.events < self.events_most, f"{self.events_most} events: {self.going_on()}"
             self.clock.step()
             if self.checks and self.clock.events % 64 == 0:
                 self.check_agreement()

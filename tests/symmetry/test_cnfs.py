@@ -18,6 +18,7 @@ from haydi.domains.transformed import FilteredDomain
 from haydi.errors import ArgumentTypeError, ArgumentValueError
 from haydi.order import sort_key
 from haydi.plan import compile_plan
+from haydi.symmetry.kernel import kernel
 from haydi.testing import check_cnfs
 from tests.symmetry.strict import in_order, representatives, strict_domains
 
@@ -156,6 +157,33 @@ def test_numbers_of_classes_are_those_of_the_encyclopedia(
         if not make(n)._parts[0].filtered:
             assert sum(size for _, size in found) == make(n).size
     assert counts == values
+
+
+LARGE: list[Any] = [
+    pytest.param("A000088", 9, 274_668),
+    pytest.param("A000088", 10, 12_005_168, marks=pytest.mark.slow),
+    pytest.param("A000595", 5, 291_968),
+    pytest.param("A000273", 6, 1_540_944),
+    pytest.param("A001372", 11, 20_491),
+    pytest.param("A001372", 13, 163_898, marks=pytest.mark.slow),
+    pytest.param("A054050", 5, 83_061),
+    pytest.param("A054050", 6, 3_076_386, marks=pytest.mark.slow),
+    pytest.param("A054745", 5, 41_876),
+    pytest.param("A054745", 6, 1_540_696, marks=pytest.mark.slow),
+    pytest.param("A000665", 7, 7_013_320, marks=pytest.mark.slow),
+    pytest.param("A000110", 8, 4_140),
+]
+
+
+@pytest.mark.skipif(kernel() != "C", reason="takes too long without the C extension")
+@pytest.mark.parametrize(("name", "n", "classes"), LARGE)
+def test_numbers_of_many_classes_are_those_of_the_encyclopedia(name: str, n: int, classes: int):
+    make = next(case[1] for case in COUNTS if case[0] == name)
+    sizes = make(n).cnfs(with_orbit_size=True).frequencies(itemgetter(1)).run()
+    assert sum(sizes.values()) == classes
+    if not make(n)._parts[0].filtered:
+        assert sum(size * number for size, number in sizes.items()) == make(n).size
+        assert make(n).cnf_count() == classes
 
 
 def test_graphs_by_number_of_edges():  # OEIS A008406

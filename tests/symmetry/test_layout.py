@@ -138,6 +138,15 @@ def test_a_custom_domain_is_listed():
     assert len((Pairs() * n3).cnfs().run()) == 2
 
 
+@pytest.mark.parametrize("build", [hd.Subsets, lambda items: hd.Mappings(items, hd.Boolean())])
+def test_what_has_too_many_parts_is_refused_before_they_are_listed(
+    build: Any, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(Alphabet, "of", lambda *args, **kwargs: pytest.fail("the parts were listed"))
+    with pytest.raises(ArgumentValueError, match="too many parts for canonical forms: at most 65536"):
+        Layout(build(n3 * hd.Range(1 << 15)))
+
+
 def test_alphabets_keep_bools_and_ints_apart():
     alphabet = Alphabet.of(
         hd.Boolean() + hd.Range(2) + (hd.Range(1) * hd.Boolean()) + (hd.Boolean() * hd.Range(1))
@@ -152,3 +161,14 @@ def test_what_is_not_there_has_no_vector():
     for x in others:
         with pytest.raises(ArgumentValueError, match="is not an element"):
             layout.vector(x)
+
+
+@pytest.mark.parametrize("sizes", [(0, 12), (2, 5), (3, 12)])
+def test_the_number_of_completions_is_told_without_making_them(sizes: tuple[int, int]):
+    layout = Layout(hd.Subsets(n3 * n4, *sizes))
+    root = layout.root
+    f = [1] * layout.m
+    f[2] = f[3] = 0
+    for i in range(layout.m):
+        for own in (True, False) if i else (True,):
+            assert root.count(f, i, own) == sum(1 for _ in root.completions(f, i, own)), (i, own)

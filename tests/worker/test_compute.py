@@ -29,7 +29,7 @@ from haydi.worker.channel import DONE, EXIT, FAILED, FORGET, LOAD, READY, STRIDE
 from haydi.worker.marks import FLUSHING, LOADING, PLACE_BYTES, WORKING, MarkWriter
 
 if TYPE_CHECKING:
-    from tests.conftest import Stock
+    from tests.stock import Stock
 
 ROOT = Path(__file__).resolve().parents[2]
 MAIN = """

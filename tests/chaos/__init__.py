@@ -1,0 +1,1 @@
+"""Real processes, real kills at random, and pipelines with known results: ``scripts/chaos``."""
